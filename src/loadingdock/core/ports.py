@@ -525,6 +525,11 @@ class TypeDetector(Protocol):
         """By the extension alone; None if it says nothing."""
         ...
 
+    async def pixels(self, path: Path, content_type: str) -> int | None:
+        """Width times height of an image of that type, by its headers and without decoding it; the largest of several
+        pictures in one file. None for what is no raster image or whose headers cannot be read."""
+        ...
+
 
 class TextExtractor(Protocol):
     """Text from PDF, DOCX, XLSX, CSV and TXT, in a child process with limits on memory, time and output. A hostile
