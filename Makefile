@@ -1,0 +1,66 @@
+# Everything a person types. `make help` lists it; the first call sets up $(VENV), the next ones find it there.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format docs bench faults lock clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The first of these that runs and is new enough; a name on PATH alone may be a version manager's empty promise.
+PYTHON ?= $(firstword $(foreach name,python3.11 python3 python,$(shell $(name) -c \
+	'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+RUNTIME := $(VENV)/runtime.stamp
+DEV := $(VENV)/dev.stamp
+
+help: ## what there is to type
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(RUNTIME) ## a throwaway service, real files through every API, and what passed
+	@$(BIN)/loadingdock demo
+
+test: lint ## style, types, import directions and the fast tests
+	$(BIN)/pytest -n 2 --dist loadfile
+
+lint: $(DEV) ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(DEV) ## rewrites the sources in the house's style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+docs: $(DEV) ## writes the references that are made from the code
+	$(BIN)/python docs/reference/generate.py
+
+bench: $(DEV) ## us beside our peers, as ratios
+	$(BIN)/python -m bench
+
+faults: $(DEV) ## kill -9, crash points, full disks and failing fsyncs: minutes, not seconds
+	$(BIN)/pytest -m slow tests/faults
+
+lock: ## resolves the dependencies anew into the two lock files (needs uv)
+	uv pip compile pyproject.toml --group build --group dev $(UV_LOCK) -o requirements.lock
+	uv pip compile pyproject.toml --group build $(UV_LOCK) --constraints requirements.lock -o requirements.runtime.lock
+
+# Hashes for every platform and Python from 3.11 on, and no word about where the packages are fetched.
+UV_LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-header --no-annotate --quiet
+
+clean: ## removes what this file made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# Stamps: set-up runs once, and again only after a lock file or the project's own metadata changed.
+$(VENV)/pyvenv.cfg:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: python3.11 or python3 on PATH."; exit 1; }
+	@echo "Setting up $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian and Ubuntu this needs the package python3-venv."; exit 1; }
+
+$(RUNTIME): requirements.runtime.lock pyproject.toml | $(VENV)/pyvenv.cfg
+	$(PIP) install --require-hashes --requirement requirements.runtime.lock
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): requirements.lock $(RUNTIME)
+	$(PIP) install --require-hashes --requirement requirements.lock
+	@touch $@
