@@ -1,0 +1,116 @@
+"""Every setting of the service, once: its type, its default and what it means.
+
+Sources, strongest first: flags of the command line, environment variables `LOADINGDOCK_*`, `loadingdock.toml` in
+the working directory, the defaults here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Network = IPv4Network | IPv6Network
+
+
+class Issuer(BaseModel):
+    """An outside issuer of tokens. `jwks` is a URL or a file. The token's `company_claim` names the company, or
+    `company` fixes it; `permissions` are what its tokens may do here at most."""
+
+    issuer: str
+    audience: str
+    jwks: str
+    company: str | None = None
+    company_claim: str | None = None
+    permissions: list[str] = Field(default_factory=list)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="LOADINGDOCK_", toml_file="loadingdock.toml", extra="forbid", frozen=True, populate_by_name=True
+    )
+
+    data: Path = Field(Path("loadingdock-data"), description="Folder of the embedded database and files.")
+    database_url: SecretStr | None = Field(None, description="The database. Unset: SQLite in the data folder.")
+    store_url: SecretStr | None = Field(None, description="Where bytes lie. Unset: `files/` in the data folder.")
+    scanner_url: str | None = Field(
+        None,
+        description="`clamd://host:port` or `clamd:///path/to/socket`. Unset: the built-in local rules, no antivirus.",
+    )
+    scanner_max_stream: int = Field(
+        100 * 1024 * 1024, gt=0, description="clamd's StreamMaxLength, bytes; larger files are unscannable."
+    )
+    scanner_max_entry: int = Field(
+        100 * 1024 * 1024, gt=0, description="clamd's MaxFileSize, bytes; archives with larger entries are unscannable."
+    )
+    scanner_timeout: float = Field(120.0, gt=0, description="Seconds that one scan may take.")
+    rules: Path | None = Field(None, description="Folder of further YARA rules (*.yar) for the built-in scanner.")
+    public_url: str = Field(
+        "http://127.0.0.1:8080", description="How clients reach the service, without a slash at the end."
+    )
+    rate_limit_url: str = Field("memory://", description="Where rate limits are counted: `memory://` or `redis://...`.")
+    callback_allow: Annotated[list[str], NoDecode] = Field(
+        default_factory=list, description="Hosts or networks that callbacks may reach besides public addresses."
+    )
+    trusted_proxies: Annotated[list[Network], NoDecode] = Field(
+        default_factory=list, description="Networks whose X-Forwarded-For names the client's address."
+    )
+    issuers: list[Issuer] = Field(default_factory=list, description="Outside issuers of tokens (JSON list).")
+    region: str = Field("us-east-1", description="Region in presigned URLs.")
+
+    max_body: int = Field(64 * 1024**3, gt=0, description="The largest file that any company may send, bytes.")
+    body_deadline: timedelta = Field(timedelta(hours=6), description="The longest that one request's body may take.")
+    body_min_rate: int = Field(1024, ge=0, description="Bytes a second below which a sender is cut off.")
+    header_deadline: timedelta = Field(timedelta(seconds=20), description="The longest that a request's head may take.")
+    drain: timedelta = Field(timedelta(seconds=25), description="Time for requests and jobs to end after SIGTERM.")
+
+    worker_concurrency: int = Field(4, gt=0, description="Jobs that one worker runs at once.")
+    lease: timedelta = Field(timedelta(seconds=60), description="How long a job is its worker's without a heartbeat.")
+    max_attempts: int = Field(8, gt=0, description="Attempts before a job is dead.")
+    sweep_every: timedelta = Field(
+        timedelta(minutes=1), description="How often expiry and abandoned uploads are looked at."
+    )
+    orphan_grace: timedelta = Field(
+        timedelta(hours=24), description="Age from which bytes without a record are removed."
+    )
+
+    text_limit: int = Field(1_000_000, gt=0, description="Characters of extracted text that are kept.")
+    text_timeout: float = Field(60.0, gt=0, description="Seconds that extracting one file's text may take.")
+    detector: Literal["libmagic", "magika"] = Field("libmagic", description="What detects types; magika is an extra.")
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_format: Literal["json", "text"] = Field("json", description="`json`: an object a line; `text`: for a terminal.")
+
+    @field_validator("callback_allow", "trusted_proxies", mode="before")
+    @classmethod
+    def _words(cls, value: object, info: ValidationInfo) -> object:
+        """A list in an environment variable is written with commas."""
+        return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+    @field_validator("public_url")
+    @classmethod
+    def _no_slash(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("give the whole URL, such as https://files.example.com")
+        return value.rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

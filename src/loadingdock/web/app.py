@@ -1,0 +1,139 @@
+"""The whole service as one ASGI application: dialects by their paths, and what surrounds them.
+
+The way of a request is short on purpose: one dictionary look-up per path segment, then the dialect's own
+application with the path untouched.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import structlog
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from loadingdock.web import metrics, oauth, objects, operations
+from loadingdock.web.context import Context, attach
+from loadingdock.web.credentials import client_address, trace_id
+from loadingdock.web.dialect import Dialect, discover, render_unexpected
+from loadingdock.web.docs import documents
+from loadingdock.web.services import Services
+
+log = structlog.get_logger("loadingdock.web")
+
+Lifetime = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+class Application:
+    """Pure ASGI. `lifetime` opens what the service stands on and closes it again."""
+
+    def __init__(self, lifetime: Lifetime, dialects: Sequence[Dialect] | None = None) -> None:
+        self._lifetime = lifetime
+        self._dialects = discover() if dialects is None else tuple(dialects)
+        self._routes: dict[str, tuple[Dialect, ASGIApp]] = {}
+        self._services: Services | None = None
+        self._running: AbstractAsyncContextManager[Services] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        else:  # no dialect speaks WebSocket: closing before accepting is a 403
+            await send({"type": "websocket.close", "code": 1000})
+
+    async def start(self) -> Services:
+        self._running = self._lifetime()
+        services = await self._running.__aenter__()
+        built = [*self._dialects, oauth.dialect, objects.dialect, operations.dialect]
+        built.append(documents(self._dialects))
+        for dialect in built:
+            app = dialect.build(services)
+            for prefix in dialect.prefixes:
+                if prefix in self._routes:
+                    taken = self._routes[prefix][0].name
+                    raise RuntimeError(f"{dialect.name} and {taken} both want {prefix}")
+                self._routes[prefix] = (dialect, app)
+        self._services = services
+        return services
+
+    async def stop(self) -> None:
+        if self._running is not None:
+            await self._running.__aexit__(None, None, None)
+
+    def route(self, path: str) -> tuple[Dialect, ASGIApp]:
+        """The longest prefix of whole segments; operations answer what nobody else does."""
+        prefix = path
+        while prefix:
+            if found := self._routes.get(prefix):
+                return found
+            prefix = prefix.rpartition("/")[0]
+        return self._routes[""]
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        services = self._services
+        assert services is not None
+        dialect, app = self.route(scope["path"])
+        context = Context(trace_id(scope["headers"]), client_address(scope, services.trusted_proxies), dialect.name)
+        attach(scope, context)
+        started = time.perf_counter()
+        status = 0
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        with metrics.in_flight.track_inprogress():
+            try:
+                await app(scope, receive, answer)
+            except asyncio.CancelledError:
+                status = status or 499
+                raise
+            except Exception as error:
+                request = Request(scope, receive)
+                response = render_unexpected(dialect, request, error)
+                if status:
+                    raise ConnectionAbortedError("the answer broke off") from error
+                await response(scope, receive, answer)
+            finally:
+                took = time.perf_counter() - started
+                metrics.request(dialect.name, scope["method"], status, took)
+                if status >= 400:
+                    log.info(
+                        "refused" if status < 500 else "failed",
+                        api=dialect.name,
+                        method=scope["method"],
+                        path=scope["path"],
+                        status=status,
+                        seconds=round(took, 4),
+                        address=context.address,
+                        trace_id=context.trace_id,
+                    )
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            await self.start()
+        except Exception as error:
+            log.error("cannot start", exc_info=error)
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+@asynccontextmanager
+async def running(application: Application) -> AsyncIterator[Services]:
+    """The application without a server, for tests and the command line."""
+    services = await application.start()
+    try:
+        yield services
+    finally:
+        await application.stop()

@@ -1,0 +1,87 @@
+"""What a wire is to the service: a name, the paths it answers on, and an application that speaks it whole.
+
+A package under `loadingdock.dialects` whose `__init__` has a `dialect` is one. Nothing else has to know it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from loadingdock.core.errors import DockError
+from loadingdock.core.model import CompanySetting
+from loadingdock.web.errors import InternalError, of_framework
+from loadingdock.web.services import Services
+
+log = structlog.get_logger("loadingdock.web")
+
+Render = Callable[[DockError, Request], Response]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """`prefixes` are matched on whole path segments; the longest one wins. `build` makes the application; `render`
+    is the wire's table from errors to answers and takes every error of the core's tree. `settings` are the things
+    that only this wire lets an operator set for a company; their keys begin with the dialect's name."""
+
+    name: str
+    title: str
+    summary: str
+    prefixes: tuple[str, ...]
+    build: Callable[[Services], FastAPI]
+    render: Render
+    settings: tuple[CompanySetting[Any], ...] = ()
+
+
+def application(dialect: Dialect, description: str) -> FastAPI:
+    """An empty application of the dialect: its own OpenAPI document, and every failure in its own shape."""
+    from loadingdock import __version__
+
+    app = FastAPI(
+        title=dialect.title,
+        summary=dialect.summary,
+        description=description,
+        version=__version__,
+        openapi_url=None,  # served for all of them under /docs
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    handle = _handler(dialect.render)
+    for error in (DockError, HTTPException, RequestValidationError):
+        app.add_exception_handler(error, handle)
+    return app
+
+
+def _handler(render: Render) -> Callable[[Request, Exception], Awaitable[Response]]:
+    async def handle(request: Request, error: Exception) -> Response:
+        return render(of_framework(error), request)
+
+    return handle
+
+
+def render_unexpected(dialect: Dialect, request: Request, error: Exception) -> Response:
+    """Our fault, in the dialect's shape; the log has the traceback, the client has none."""
+    log.error("request failed", api=dialect.name, path=request.url.path, exc_info=error)
+    return dialect.render(InternalError(), request)
+
+
+def discover() -> tuple[Dialect, ...]:
+    """Every dialect there is, by name."""
+    package = importlib.import_module("loadingdock.dialects")
+    found = [
+        module.dialect
+        for info in pkgutil.iter_modules(package.__path__)
+        if hasattr(module := importlib.import_module(f"{package.__name__}.{info.name}"), "dialect")
+    ]
+    return tuple(sorted(found, key=lambda dialect: dialect.name))

@@ -1,0 +1,34 @@
+"""What Prometheus may ask. Labels are names of ours alone: nothing that a client sends becomes one."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+registry = CollectorRegistry(auto_describe=True)
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+requests = Counter("loadingdock_requests_total", "Requests answered.", ["api", "method", "status"], registry=registry)
+seconds = Histogram(
+    "loadingdock_request_seconds",
+    "From the request's head to the end of its answer.",
+    ["api"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
+    registry=registry,
+)
+in_flight = Gauge("loadingdock_requests_in_flight", "Requests being answered.", registry=registry)
+jobs_waiting = Gauge("loadingdock_jobs_waiting", "Jobs that are due and not running.", registry=registry)
+jobs_running = Gauge("loadingdock_jobs_running", "Jobs under way.", registry=registry)
+jobs_dead = Gauge("loadingdock_jobs_dead", "Jobs given up; requeue them once their cause is gone.", registry=registry)
+job_age = Gauge("loadingdock_jobs_oldest_seconds", "How long the oldest due job has waited.", registry=registry)
+store_free = Gauge("loadingdock_store_free_bytes", "Room left for bytes.", registry=registry)
+ready = Gauge("loadingdock_ready", "1 if the dependency answers.", ["dependency"], registry=registry)
+
+
+def request(api: str, method: str, status: int, took: float) -> None:
+    requests.labels(api, method if method in _METHODS else "other", str(status)).inc()
+    seconds.labels(api).observe(took)
+
+
+def exposition() -> bytes:
+    return generate_latest(registry)

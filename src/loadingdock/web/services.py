@@ -1,0 +1,46 @@
+"""What every wire is given: the use cases, and what HTTP needs around them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any
+
+from loadingdock.core.access import Access
+from loadingdock.core.administration import Administration
+from loadingdock.core.files import Files
+from loadingdock.core.links import Links
+from loadingdock.core.model import CompanySetting
+from loadingdock.core.ports import BlobStore, Clock, JobQueue, Records, Scanner, Tokens, TypeDetector
+from loadingdock.core.uploads import Uploads
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How long a request may take to arrive, and how slowly."""
+
+    max_body: int
+    deadline: timedelta
+    min_rate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    access: Access
+    administration: Administration
+    uploads: Uploads
+    files: Files
+    links: Links
+    tokens: Tokens
+    records: Records
+    jobs: JobQueue
+    blobs: BlobStore
+    detector: TypeDetector
+    scanner: Scanner
+    clock: Clock
+    limits: BodyLimits
+    public_url: str
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    company_settings: Mapping[str, CompanySetting[Any]]

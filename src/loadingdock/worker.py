@@ -1,0 +1,176 @@
+"""Claims jobs, keeps their leases alive, runs them, and says how they ended. Sweeps come round by their schedules.
+
+A job's effects are at least once, their result once: every write of a handler asks whether the lease still holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from loadingdock.core import settings
+from loadingdock.core.errors import DockError
+from loadingdock.core.model import Job
+from loadingdock.core.ports import Clock, JobQueue
+from loadingdock.core.processing import Delayed, Lost, backoff
+
+log = structlog.get_logger("loadingdock.worker")
+
+Handler = Callable[[Job], Awaitable[None]]
+_IDLE = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A sweep that runs once in the installation each time `every` has passed."""
+
+    name: str
+    every: timedelta
+    run: Callable[[], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    concurrency: int
+    lease: timedelta
+    max_attempts: int
+    drain: timedelta
+
+
+class Worker:
+    def __init__(
+        self,
+        queue: JobQueue,
+        handlers: Mapping[str, Handler],
+        schedules: tuple[Schedule, ...],
+        clock: Clock,
+        limits: Limits,
+    ) -> None:
+        self._queue = queue
+        self._handlers = handlers
+        self._schedules = schedules
+        self._clock = clock
+        self._limits = limits
+        self._stopping = asyncio.Event()
+        self._running: set[asyncio.Task[None]] = set()
+        # A name that no other life of this or another process ever has.
+        self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+    async def run(self) -> None:
+        """Until `stop`; then what is running may end within the drain time, and goes back to the queue if not."""
+        sweeps = asyncio.create_task(self._sweep())
+        try:
+            while not self._stopping.is_set():
+                try:
+                    await self._turn()
+                except DockError as error:
+                    log.warning("queue not available", reason=str(error))
+                    await self._pause(_IDLE)
+        finally:
+            sweeps.cancel()
+            await self._drain()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def _turn(self) -> None:
+        free = self._limits.concurrency - len(self._running)
+        if free == 0:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            return
+        jobs = await self._queue.claim(
+            self.name,
+            lease=self._limits.lease,
+            limit=free,
+            cap=settings.JOB_CAP.default,
+            now=self._clock.now(),
+            kinds=tuple(self._handlers),
+        )
+        for job in jobs:
+            task = asyncio.create_task(self._work(job))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        if not jobs:
+            await self._wait_for_work()
+
+    async def _wait_for_work(self) -> None:
+        wait = asyncio.ensure_future(self._queue.wait(_IDLE))
+        stop = asyncio.ensure_future(self._stopping.wait())
+        _, pending = await asyncio.wait({wait, stop}, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+
+    async def _pause(self, time: timedelta) -> None:
+        try:
+            async with asyncio.timeout(time.total_seconds()):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def _work(self, job: Job) -> None:
+        handler = asyncio.create_task(self._handlers[job.kind](job))
+        beat = asyncio.create_task(self._beat(job, handler))
+        try:
+            await handler
+            await self._queue.finish(job, self._clock.now())
+        except Lost:
+            log.warning("job lost to another worker", job=job.id, kind=job.kind)
+        except asyncio.CancelledError:
+            if not handler.done():
+                handler.cancel()
+            await self._queue.retry(job, run_at=self._clock.now(), error="the worker stopped", counts=False)
+            log.info("job given back", job=job.id, kind=job.kind)
+        except Delayed as delay:
+            await self._later(job, str(delay), counts=False)
+        except Exception as error:
+            log.error("job failed", job=job.id, kind=job.kind, attempts=job.attempts, exc_info=error)
+            if job.attempts >= self._limits.max_attempts:
+                await self._queue.bury(job, error=f"{type(error).__name__}: {error}", now=self._clock.now())
+            else:
+                await self._later(job, f"{type(error).__name__}: {error}", counts=not isinstance(error, DockError))
+        finally:
+            beat.cancel()
+
+    async def _later(self, job: Job, reason: str, *, counts: bool) -> None:
+        wait = backoff(job.attempts, random.random(), cap=60.0 if not counts else 300.0)  # noqa: S311 - jitter
+        await self._queue.retry(job, run_at=self._clock.now() + wait, error=reason, counts=counts)
+        log.info("job delayed", job=job.id, kind=job.kind, reason=reason, seconds=round(wait.total_seconds(), 1))
+
+    async def _beat(self, job: Job, handler: asyncio.Task[None]) -> None:
+        """A job whose lease is lost is stopped: another worker has it."""
+        while True:
+            await asyncio.sleep(self._limits.lease.total_seconds() / 3)
+            try:
+                if not await self._queue.heartbeat(job, lease=self._limits.lease, now=self._clock.now()):
+                    handler.cancel()
+                    return
+            except DockError as error:
+                log.warning("heartbeat missed", job=job.id, reason=str(error))
+
+    async def _sweep(self) -> None:
+        while not self._stopping.is_set():
+            for schedule in self._schedules:
+                try:
+                    if await self._queue.due(schedule.name, schedule.every, self._clock.now()):
+                        count = await schedule.run()
+                        if count:
+                            log.info("swept", sweep=schedule.name, count=count)
+                except Exception as error:
+                    log.error("sweep failed", sweep=schedule.name, exc_info=error)
+            await self._pause(min((s.every for s in self._schedules), default=_IDLE) / 2)
+
+    async def _drain(self) -> None:
+        if not self._running:
+            return
+        _, pending = await asyncio.wait(self._running, timeout=self._limits.drain.total_seconds())
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
