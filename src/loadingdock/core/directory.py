@@ -1,0 +1,134 @@
+"""Who exists and is alive: the principals behind logins, keys, clients and signers, as the records have them now.
+
+Disabled and revoked ones are as if they never were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from loadingdock.core.credentials import normal_name
+from loadingdock.core.model import Company, OAuthClient, Principal, PrincipalKind, User
+from loadingdock.core.permissions import ADMIN, expand
+from loadingdock.core.ports import Records, Unit
+from loadingdock.core.signers import Signer
+
+
+class Directory:
+    """`outside` are the trusted issuers besides ourselves, each with the most that its tokens may do."""
+
+    def __init__(self, records: Records, outside: Mapping[str, frozenset[str]]) -> None:
+        self._records = records
+        self._outside = outside
+
+    async def company(self, named: str) -> Company | None:
+        """By code of any case, or by number. The two never meet: no code is another company's number."""
+        if not named.isascii() or not named.isprintable():
+            return None
+        code, number = named.lower(), int(named) if named.isdecimal() and len(named) <= 18 else None
+
+        async def work(unit: Unit) -> Company | None:
+            company = await unit.companies.by_code(code)
+            if company is None and number is not None:
+                company = await unit.companies.by_number(number)
+            return _alive(company)
+
+        return await self._records.read(None, work)
+
+    async def company_by_id(self, id: int) -> Company | None:
+        async def work(unit: Unit) -> Company | None:
+            return _alive(await unit.companies.by_id(id))
+
+        return await self._records.read(None, work)
+
+    async def user(self, code: str, name: str) -> tuple[Company | None, User | None]:
+        """A company by its code and a user in it. Two reads whatever is found: the time says nothing about it."""
+
+        async def find_company(unit: Unit) -> Company | None:
+            return _alive(await unit.companies.by_code(code.lower() if code.isascii() and code.isprintable() else ""))
+
+        async def find_user(unit: Unit) -> User | None:
+            return await unit.users.get(normal_name(name) or "")
+
+        company = await self._records.read(None, find_company)
+        user = await self._records.read(None if company is None else company.id, find_user)
+        return company, None if user is None or user.disabled_at is not None else user
+
+    async def key(self, digest: str) -> Principal | None:
+        async def work(unit: Unit) -> Principal | None:
+            key = await unit.keys.by_digest(digest)
+            if key is None or key.revoked_at is not None:
+                return None
+            company = _alive(await unit.companies.by_id(key.company_id))
+            return None if company is None else _principal(company, PrincipalKind.KEY, key.id, key.permissions)
+
+        return await self._records.read(None, work)
+
+    async def client(self, id: str) -> OAuthClient | None:
+        if not id.isascii() or not id.isprintable():
+            return None
+
+        async def work(unit: Unit) -> OAuthClient | None:
+            client = await unit.clients.find(id)
+            return None if client is None or client.revoked_at is not None else client
+
+        return await self._records.read(None, work)
+
+    async def client_in(self, company: Company, id: str) -> Principal | None:
+        client = await self.client(id)
+        return None if client is None else client_principal(company, client)
+
+    def outsider(self, company: Company, issuer: str, subject: str) -> Principal | None:
+        """The subject of an outside issuer's token. We have no record of it; trust in the issuer is its life."""
+        if issuer not in self._outside:
+            return None
+        return _principal(company, PrincipalKind.TOKEN, f"{issuer}|{subject}", self._outside[issuer])
+
+    async def signer(self, signer: Signer) -> Principal | None:
+        """Whoever signed a link, with what they may do today."""
+        company = await self.company(str(signer.number))
+        if company is None or company.number != signer.number:
+            return None
+        match signer.kind:
+            case PrincipalKind.USER:
+                _, user = await self.user(company.code, signer.subject)
+                return None if user is None else user_principal(company, user)
+            case PrincipalKind.KEY:
+                return await self._key_in(company, signer.subject)
+            case PrincipalKind.CLIENT:
+                return await self.client_in(company, signer.subject)
+            case PrincipalKind.TOKEN:
+                issuer, _, subject = signer.subject.partition("|")
+                return self.outsider(company, issuer, subject)
+            case PrincipalKind.SYSTEM:
+                return _principal(company, PrincipalKind.SYSTEM, signer.subject, {ADMIN})
+            case _:
+                return None
+
+    async def _key_in(self, company: Company, id: str) -> Principal | None:
+        async def work(unit: Unit) -> Principal | None:
+            key = await unit.keys.get(id)
+            if key is None or key.revoked_at is not None:
+                return None
+            return _principal(company, PrincipalKind.KEY, key.id, key.permissions)
+
+        return await self._records.read(company.id, work)
+
+
+def _alive(company: Company | None) -> Company | None:
+    return None if company is None or company.disabled_at is not None else company
+
+
+def _principal(company: Company, kind: PrincipalKind, subject: str, grants: frozenset[str] | set[str]) -> Principal:
+    return Principal(company, kind, subject, expand(grants))
+
+
+def user_principal(company: Company, user: User) -> Principal:
+    return _principal(company, PrincipalKind.USER, user.name, user.permissions)
+
+
+def client_principal(company: Company, client: OAuthClient) -> Principal | None:
+    """None if the client does not serve that company."""
+    if company.id not in client.company_ids:
+        return None
+    return _principal(company, PrincipalKind.CLIENT, client.id, client.permissions)
