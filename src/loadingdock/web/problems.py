@@ -102,6 +102,6 @@ def respond(
 def problem(error: DockError, request: Request, *, challenge: str = "") -> Response:
     """The whole answer for wires without a shape of their own: the standard members, then `code` for machines, the
     facts (field, limit, received, permission, ...) and the trace id under which our log has the request."""
-    facts = {name: fact for name, fact in error.facts.items() if fact is not None}
-    members = {**document(error), "code": error.code, **facts, "trace_id": context(request).trace_id}
-    return respond(members, error, challenge=challenge)
+    members = {**document(error), "code": error.code}
+    facts = {name: fact for name, fact in error.facts.items() if fact is not None and name not in members}
+    return respond({**members, **facts, "trace_id": context(request).trace_id}, error, challenge=challenge)
