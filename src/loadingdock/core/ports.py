@@ -228,8 +228,10 @@ class AuditLog(Protocol):
     """Append-only: there is no way to change or remove a row."""
 
     async def add(self, entry: AuditEntry) -> None: ...
-    async def list(self, *, limit: int, cursor: str | None = None, action: str | None = None) -> Page[AuditEntry]:
-        """Newest first."""
+    async def list(
+        self, *, limit: int, cursor: str | None = None, action: str | None = None, subject: str | None = None
+    ) -> Page[AuditEntry]:
+        """Newest first, narrowed to exactly that action or subject."""
         ...
 
 
@@ -362,9 +364,15 @@ class JobQueue(Protocol):
         ...
 
     async def bury(self, job: Job, *, error: str, now: datetime) -> bool: ...
-    async def list(self, *, state: str | None = None, limit: int = 100) -> tuple[Job, ...]: ...
-    async def requeue(self, id: str, now: datetime) -> bool:
-        """A dead job becomes waiting again, its attempts forgotten."""
+    async def list(
+        self, *, state: str | None = None, company_id: int | None = None, limit: int = 100
+    ) -> tuple[Job, ...]:
+        """Newest first; of one company, or of all of them."""
+        ...
+
+    async def requeue(self, id: str, now: datetime, *, company_id: int | None = None) -> bool:
+        """A dead job becomes waiting again, its attempts forgotten. False if there is no such dead job (of that
+        company)."""
         ...
 
     async def depth(self, now: datetime) -> tuple[int, int, int, float]:
