@@ -1,0 +1,121 @@
+"""Blobs as plain files in a folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+from loadingdock.adapters.blobs.reader import Reader
+from loadingdock.adapters.blobs.spool import Disk, Hashes, Spool, engine_errors
+from loadingdock.adapters.blobs.tree import Tree, fresh_key, split
+from loadingdock.adapters.blobs.writer import LocalWriter, Workshop
+from loadingdock.core.errors import NotFound
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_THREADS = 16
+_LISTED = 1000  # keys in one thread job
+
+
+class LocalBlobs:
+    """A `BlobStore` in the folder `root`, which several processes of one machine may share."""
+
+    def __init__(self, root: Path) -> None:
+        self._disk = Disk()
+        with engine_errors():
+            self._tree = Tree(root, self._disk.fsync)
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
+        self._workshop = Workshop(self._disk, self._pool)
+
+    async def _blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with engine_errors():
+            return await self._workshop.job(work, *args, **kwargs)
+
+    # --- writing -------------------------------------------------------------
+
+    @asynccontextmanager
+    async def writer(self, *, length: int | None = None, digests: Iterable[str] = ()) -> AsyncIterator[LocalWriter]:
+        self._disk.check()
+        spool = Spool(self._tree, self._disk, fresh_key(), Hashes(digests), length=length or 0)
+        writer = LocalWriter(self._workshop, spool, opened=False)
+        try:
+            yield writer
+        finally:
+            await writer.close()
+
+    @asynccontextmanager
+    async def resume(self, key: str, offset: int, *, digests: Iterable[str] = ()) -> AsyncIterator[LocalWriter]:
+        self._disk.check()
+        split(key)
+        hashes = Hashes(digests)
+        known = self._workshop.suspended.get(key)
+        if known is not None and known.names == hashes.names and known.size <= offset:
+            hashes = known.copy()
+        spool = Spool(self._tree, self._disk, key, hashes, suspended=offset)
+        writer = LocalWriter(self._workshop, spool, opened=True)
+        try:
+            await self._workshop.job(spool.reopen)
+            yield writer
+        finally:
+            await writer.close()
+
+    # --- everything else -----------------------------------------------------
+
+    async def read(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        reader = Reader(self._tree, key, start, length)
+        ahead = self._workshop.job(reader.piece)
+        try:
+            while piece := await ahead:
+                if reader.closed:
+                    yield piece
+                    break
+                ahead = self._workshop.job(reader.piece)  # while the consumer is busy with this one
+                yield piece
+        finally:
+            if not reader.closed:
+                await asyncio.shield(self._workshop.job(reader.close))
+            if not ahead.cancel() and not ahead.cancelled():
+                ahead.exception()  # nobody waits for it any more
+
+    def local_path(self, key: str) -> Path | None:
+        """None where there is no such blob."""
+        try:
+            with engine_errors():
+                self._tree.size(key)
+        except NotFound:
+            return None
+        return self._tree.path(key)
+
+    async def head(self, key: str) -> int | None:
+        try:
+            return await self._blocking(self._tree.size, key)
+        except NotFound:
+            return None
+
+    async def delete(self, *keys: str) -> None:
+        for key in keys:
+            self._workshop.suspended.pop(key, None)
+        await self._blocking(self._tree.unlink_all, keys)
+
+    async def list(self, *, before: datetime) -> AsyncIterator[str]:
+        walk = self._tree.walk(before)
+        while keys := await self._blocking(lambda: [*islice(walk, _LISTED)]):
+            for key in keys:
+                yield key
+
+    async def free_bytes(self) -> int | None:
+        return await self._blocking(self._tree.free_bytes)
+
+    async def ping(self) -> None:
+        await self._blocking(self._tree.probe)
+
+    async def close(self) -> None:
+        """Waits for what is under way."""
+        await asyncio.to_thread(self._pool.shutdown)
