@@ -1,0 +1,1 @@
+"""Peers that need a few lines of their own to serve."""
