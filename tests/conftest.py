@@ -1,0 +1,52 @@
+"""What every test may ask for: running services, and those who use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:  # most tests need no server, and none of them shall wait for its imports
+    from tests.service import Desk, Service
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One server for all quick tests of a process. Companies keep them apart; nobody stops or kills it."""
+    from tests.service import Service
+
+    shared = Service(tmp_path_factory.mktemp("service") / "data")
+    try:
+        yield shared.start()
+    finally:
+        shared.close()
+
+
+@pytest.fixture
+def desk(service: Service) -> Desk:
+    """Where the shared service's companies, users, keys and clients are made."""
+    return service.desk
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """Servers of one's own, to be killed, starved and restarted: `make_service(max_body=1000).start()`."""
+    from tests.service import Service
+
+    made: list[Service] = []
+
+    def make(*, wrapper: tuple[str, ...] = (), **settings: object) -> Service:
+        made.append(Service(tmp_path / f"service{len(made)}" / "data", wrapper=wrapper, **settings))
+        return made[-1]
+
+    yield make
+    for service in made:
+        service.close()
+
+
+@pytest.fixture
+def own_service(make_service: Callable[..., Service]) -> Service:
+    """One server of one's own, started."""
+    return make_service().start()
