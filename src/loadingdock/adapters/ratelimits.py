@@ -1,0 +1,76 @@
+"""Rate limits by the `limits` library: counted in this process, or in a Redis that several processes share."""
+
+from __future__ import annotations
+
+import math
+import time
+from functools import lru_cache
+from urllib.parse import quote
+
+from limits import RateLimitItem, parse
+from limits.aio.strategies import FixedWindowRateLimiter
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import storage_from_string
+
+from loadingdock.core.errors import Unavailable
+
+
+class WindowRateLimiter:
+    """Port RateLimiter. A window begins with the first hit of a key and ends with its time; the count is exact.
+
+    Windows that slide were measured too: they cost three times as much in this process, keep every hit or only
+    guess at the count, and cannot say to the second when the next hit is allowed. What they would spare is a burst
+    of twice the limit around the end of a window.
+
+    `url`: None counts in this process alone; `redis://`, `rediss://` or `redis+unix://` counts for all processes
+    that name the same Redis. Raises ValueError for anything else.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        if url is not None and not url.startswith(("redis://", "rediss://", "redis+unix://")):
+            raise ValueError(f"{url!r} is no place to count in; write redis://host:port/number, or nothing.")
+        try:
+            if url is None:
+                storage = storage_from_string("async+memory://")
+            else:
+                storage = storage_from_string(f"async+{url}", implementation="redispy", wrap_exceptions=True)
+        except ConfigurationError as error:
+            raise ValueError(
+                f"Counting in Redis needs its client: pip install 'loadingdock[redis]' ({error})."
+            ) from None
+        self._strategy = FixedWindowRateLimiter(storage)
+
+    async def hit(self, limit: str, *key: str, cost: int = 1) -> int:
+        item, parts = _parsed(limit), _quoted(key)
+        try:
+            return 0 if await self._strategy.hit(item, *parts, cost=cost) else await self._wait(item, parts)
+        except StorageError as error:
+            raise Unavailable("rate limiter") from error
+
+    async def peek(self, limit: str, *key: str) -> int:
+        item, parts = _parsed(limit), _quoted(key)
+        try:
+            return 0 if await self._strategy.test(item, *parts) else await self._wait(item, parts)
+        except StorageError as error:
+            raise Unavailable("rate limiter") from error
+
+    async def reset(self, limit: str, *key: str) -> None:
+        try:
+            await self._strategy.clear(_parsed(limit), *_quoted(key))
+        except StorageError as error:
+            raise Unavailable("rate limiter") from error
+
+    async def _wait(self, item: RateLimitItem, parts: tuple[str, ...]) -> int:
+        window = await self._strategy.get_window_stats(item, *parts)
+        return max(1, math.ceil(window.reset_time - time.time()))
+
+
+@lru_cache(maxsize=256)
+def _parsed(limit: str) -> RateLimitItem:
+    """Raises ValueError for what is no limit."""
+    return parse(limit)
+
+
+def _quoted(key: tuple[str, ...]) -> tuple[str, ...]:
+    """The library joins the parts with slashes; none may reach into the next one."""
+    return tuple(quote(part, safe="") for part in key)
