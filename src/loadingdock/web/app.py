@@ -48,10 +48,11 @@ class Application:
     async def start(self) -> Services:
         self._running = self._lifetime()
         services = await self._running.__aenter__()
-        built = [*self._dialects, oauth.dialect, objects.dialect, operations.dialect]
-        built.append(documents(self._dialects))
-        for dialect in built:
-            app = dialect.build(services)
+        built = [(dialect, dialect.build(services)) for dialect in self._dialects]
+        references = documents(built)
+        for dialect in (oauth.dialect, objects.dialect, operations.dialect, references):
+            built.append((dialect, dialect.build(services)))
+        for dialect, app in built:
             for prefix in dialect.prefixes:
                 if prefix in self._routes:
                     taken = self._routes[prefix][0].name
@@ -77,7 +78,12 @@ class Application:
         services = self._services
         assert services is not None
         dialect, app = self.route(scope["path"])
-        context = Context(trace_id(scope["headers"]), client_address(scope, services.trusted_proxies), dialect.name)
+        peer = scope.get("client")
+        context = Context(
+            trace_id(scope["headers"]),
+            client_address(peer[0] if peer else None, scope["headers"], services.trusted_proxies),
+            dialect.name,
+        )
         attach(scope, context)
         started = time.perf_counter()
         status = 0

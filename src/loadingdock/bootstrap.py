@@ -1,0 +1,190 @@
+"""The only file that names concrete classes: Settings -> System, and the services in it."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from loadingdock.adapters.blobs.local import LocalBlobs
+from loadingdock.adapters.clock import SystemClock
+from loadingdock.adapters.passwords import Argon2Passwords
+from loadingdock.adapters.presign import SigV4Presigner
+from loadingdock.adapters.ratelimits import rate_limiter
+from loadingdock.adapters.records.sqlite import SqliteRecords
+from loadingdock.adapters.scanners.clamd import ClamdScanner
+from loadingdock.adapters.scanners.local import LocalScanner
+from loadingdock.adapters.text import TextExtraction
+from loadingdock.adapters.tokens import JwtTokens, OutsideIssuer
+from loadingdock.adapters.types import MagicDetector, MagikaDetector
+from loadingdock.core import settings as company_settings
+from loadingdock.core.access import Access, AccessSettings
+from loadingdock.core.administration import Administration
+from loadingdock.core.files import Files
+from loadingdock.core.links import Links
+from loadingdock.core.ports import BlobStore, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
+from loadingdock.core.processing import Processing, Tools
+from loadingdock.core.retention import Lifetimes, Retention
+from loadingdock.core.uploads import Uploads
+from loadingdock.settings import Settings
+from loadingdock.web.dialect import discover
+from loadingdock.web.services import BodyLimits, Services
+from loadingdock.worker import Limits, Schedule, Worker
+
+DATABASE = "loadingdock.sqlite3"
+FILES = "files"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Everything there is, opened: what the server, the worker and the commands stand on."""
+
+    settings: Settings
+    records: Records
+    queue: JobQueue
+    blobs: BlobStore
+    scanner: Scanner
+    detector: TypeDetector
+    extractor: TextExtractor
+    retention: Retention
+    services: Services
+
+    def worker(self) -> Worker:
+        settings, clock = self.settings, self.services.clock
+        tools = Tools(self.scanner, self.detector, self.extractor)
+        processing = Processing(self.records, self.queue, self.blobs, tools, clock)
+        every = settings.sweep_every
+        return Worker(
+            self.queue,
+            {"process": processing.run},
+            (
+                Schedule("expire", every, self.retention.expire_files),
+                Schedule("abandon", every, self.retention.abandon_uploads),
+                Schedule("orphans", max(every, timedelta(hours=1)), self.retention.sweep_orphans),
+                Schedule("forget", max(every, timedelta(hours=1)), self.retention.forget),
+            ),
+            clock,
+            Limits(settings.worker_concurrency, settings.lease, settings.max_attempts, settings.drain),
+        )
+
+
+@asynccontextmanager
+async def system(settings: Settings) -> AsyncIterator[System]:
+    """Opens what the settings name, brings the schema up to date, and closes it all again."""
+    clock = SystemClock()
+    async with AsyncExitStack() as opened:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        records = SqliteRecords.open(settings.data / DATABASE)
+        opened.push_async_callback(records.close)
+        await records.migrate()
+        blobs = LocalBlobs(settings.data / FILES)
+        opened.push_async_callback(blobs.close)
+        detector = MagikaDetector() if settings.detector == "magika" else MagicDetector()
+        extractor = TextExtraction(max_characters=settings.text_limit, timeout=settings.text_timeout)
+        opened.push_async_callback(extractor.close)
+        scanner = _scanner(settings, opened)
+        limiter = rate_limiter(settings.rate_limit_url)
+        passwords = Argon2Passwords()
+        opened.callback(passwords.close)
+        tokens = JwtTokens(records, clock, issuer=settings.public_url, outside=_outside(settings))
+        opened.push_async_callback(tokens.close)
+        access = Access(
+            records,
+            passwords,
+            tokens,
+            limiter,
+            clock,
+            AccessSettings(
+                issuer=settings.public_url, outside={i.issuer: frozenset(i.permissions) for i in settings.issuers}
+            ),
+        )
+        opened.push_async_callback(access.close)
+        presigner = SigV4Presigner(await _installation_secret(records), settings.public_url, region=settings.region)
+        known = (*company_settings.CORE, *(setting for dialect in discover() for setting in dialect.settings))
+        administration = Administration(records, passwords, clock, known, forget=access.forget)
+        services = Services(
+            access=access,
+            administration=administration,
+            uploads=Uploads(records, blobs, detector, clock),
+            files=Files(records, blobs, clock),
+            links=Links(records, presigner, access, clock, settings.public_url),
+            tokens=tokens,
+            records=records,
+            jobs=records.jobs,
+            blobs=blobs,
+            detector=detector,
+            scanner=scanner,
+            clock=clock,
+            limits=BodyLimits(settings.max_body, settings.body_deadline, settings.body_min_rate),
+            public_url=settings.public_url,
+            trusted_proxies=tuple(settings.trusted_proxies),
+            company_settings=administration.settings,
+        )
+        retention = Retention(records, blobs, clock, Lifetimes(orphan_grace=settings.orphan_grace))
+        yield System(settings, records, records.jobs, blobs, scanner, detector, extractor, retention, services)
+
+
+def lifetime(settings: Settings, *, worker: bool) -> Callable[[], AbstractAsyncContextManager[Services]]:
+    """What the web application stands on while it runs; with `worker`, the jobs run inside it."""
+
+    @asynccontextmanager
+    async def running() -> AsyncIterator[Services]:
+        async with system(settings) as opened:
+            if not worker:
+                yield opened.services
+                return
+            inside = opened.worker()
+            task = asyncio.create_task(inside.run(), name="worker")
+            try:
+                yield opened.services
+            finally:
+                inside.stop()
+                await task
+
+    return running
+
+
+def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:
+    if settings.scanner_url is not None:
+        return ClamdScanner(
+            settings.scanner_url,
+            max_stream=settings.scanner_max_stream,
+            max_entry=settings.scanner_max_entry,
+            timeout=settings.scanner_timeout,
+        )
+    local = LocalScanner(settings.rules)
+    opened.push_async_callback(local.close)
+    return local
+
+
+def _outside(settings: Settings) -> tuple[OutsideIssuer, ...]:
+    return tuple(
+        OutsideIssuer(
+            issuer=i.issuer,
+            audience=i.audience,
+            jwks=i.jwks,
+            company=i.company,
+            company_claim=i.company_claim,
+            permissions=frozenset(i.permissions),
+        )
+        for i in settings.issuers
+    )
+
+
+async def _installation_secret(records: Records) -> bytes:
+    """Made at the first start; of several processes that start at once, the first one's is kept."""
+
+    async def kept(unit: Unit) -> bytes | None:
+        return await unit.secrets.installation_secret()
+
+    if (secret := await records.read(None, kept)) is not None:
+        return secret
+    fresh = secrets.token_bytes(32)
+
+    async def keep(unit: Unit) -> bytes:
+        return await unit.secrets.set_installation_secret(fresh)
+
+    return await records.write(None, keep)
