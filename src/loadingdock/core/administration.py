@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from loadingdock.core.audit import entry
 from loadingdock.core.credentials import (
+    LONGEST_TTL,
     NAME_LIMIT,
     digest,
     md5_hex,
@@ -32,7 +33,6 @@ from loadingdock.core.settings import LEGACY_MD5
 T = TypeVar("T")
 
 CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
-LONGEST_TTL = timedelta(hours=24)
 DEFAULT_TTL = timedelta(minutes=5)
 
 

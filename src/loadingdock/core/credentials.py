@@ -19,6 +19,7 @@ from loadingdock.core.ports import RateLimiter
 
 PASSWORD_LIMIT = 1024  # bytes; hashing must not become a way to keep the service busy
 NAME_LIMIT = 255  # bytes
+LONGEST_TTL = timedelta(hours=24)  # of an access token, and so of a retired signing key
 KEY_PREFIX = "ldk_"
 _MD5_HEX = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 
