@@ -1,0 +1,59 @@
+"""What the records need of an engine: run a named query inside the transaction that is under way."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+JOBS = "jobs"
+
+
+def events_of(company_id: int) -> str:
+    """The topic of a company's events."""
+    return f"events:{company_id}"
+
+
+class Executor(Protocol):
+    """One transaction. Rows are tuples in the order of the query's columns."""
+
+    async def one(self, query: str, /, **params: Any) -> Row | None: ...
+    async def all(self, query: str, /, **params: Any) -> list[Row]: ...
+
+    async def run(self, query: str, /, **params: Any) -> int:
+        """The number of rows written."""
+        ...
+
+    def signal(self, topic: str) -> None:
+        """Wakes who waits for the topic, once and only if the transaction is committed."""
+        ...
+
+
+class Engine(Protocol):
+    """Transactions below the unit of work, for what is bound to no tenant: the job queue."""
+
+    async def transact(self, work: Callable[[Executor], Awaitable[T]]) -> T: ...
+    async def look(self, work: Callable[[Executor], Awaitable[T]]) -> T: ...
+
+
+class Part:
+    """A part of a unit: its transaction and its tenant. With no tenant, no row has its company_id."""
+
+    __slots__ = ("_company_id", "_db")
+
+    def __init__(self, db: Executor, company_id: int | None) -> None:
+        self._db = db
+        self._company_id = company_id
+
+    def _own(self, company_id: int) -> int:
+        """Refuses a row that names another tenant than the unit's: a mistake of the caller, never of a client."""
+        if company_id != self._company_id:
+            raise ValueError(f"a row of company {company_id} in a unit of company {self._company_id}")
+        return company_id
+
+    def _tenant(self) -> int:
+        if self._company_id is None:
+            raise ValueError("this needs a unit with a company")
+        return self._company_id

@@ -1,0 +1,72 @@
+"""Bringing the schema up to date, and looking whether the database is sound. Blocking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+
+from loadingdock.adapters.records.queries import fill, migrations
+from loadingdock.adapters.records.sqlite.connection import WORDS, connect
+from loadingdock.core.errors import Conflict
+
+_APPLICATION = 0x4C446F63  # "LDoc", in the file's header: https://sqlite.org/fileformat.html#application_id
+_PATIENCE_MS = 120_000  # another process may be migrating a large database
+
+
+def known_version() -> int:
+    return len(migrations())
+
+
+def version(path: Path) -> int:
+    """0 for a database without our tables. Raises Conflict for another program's."""
+    connection = connect(path)
+    try:
+        return _version(connection)
+    finally:
+        connection.close()
+
+
+def migrate(path: Path) -> tuple[int, int]:
+    """All of the missing migrations or none, in one transaction under the write lock: a second process waits, then
+    finds nothing to do. Raises Conflict for a newer database and for another program's."""
+    connection = connect(path)
+    try:
+        connection.set_busy_timeout(_PATIENCE_MS)
+        connection.execute("BEGIN IMMEDIATE")
+        before, known = _version(connection), known_version()
+        if before > known:
+            raise Conflict(
+                f"The database has schema version {before}, but this program knows versions up to {known}: "
+                "start a newer program, or restore a backup from before the upgrade."
+            )
+        for number, text in migrations()[before:]:
+            connection.execute(fill(text, WORDS))
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute("COMMIT")
+        return before, known
+    finally:
+        connection.close()  # and, after an exception, rolls back
+
+
+def check(path: Path) -> tuple[str, ...]:
+    """What is wrong with the file itself, a sentence each; empty if it is sound. Reads all of it."""
+    connection = connect(path, readonly=True)
+    try:
+        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
+        for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+            found.append(f"A row of {table} points at a row of {parent} that is not there.")
+        return tuple(found)
+    except apsw.CorruptError as error:
+        return (str(error),)
+    finally:
+        connection.close()
+
+
+def _version(connection: apsw.Connection) -> int:
+    number = int(connection.pragma("user_version"))
+    tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
+    if connection.pragma("application_id") != _APPLICATION and (tables or number):
+        raise Conflict(f"{connection.filename} is the database of another program.")
+    return number
