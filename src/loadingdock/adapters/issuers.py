@@ -46,7 +46,7 @@ class OutsideIssuer:
     issuer: str
     audience: str
     jwks: str
-    permissions: tuple[str, ...]
+    permissions: frozenset[str]
     company: str | None = None
     company_claim: str | None = None
     permissions_claim: str | None = None
@@ -66,12 +66,18 @@ class OutsideIssuer:
         parse_grants(self.permissions)
 
 
+def key_client() -> httpx.AsyncClient:
+    """Without redirects and proxies from the environment: the keys come from where the operator said."""
+    return httpx.AsyncClient(timeout=5, follow_redirects=False, trust_env=False)
+
+
 @dataclass(slots=True)
 class IssuerKeys:
     """The key set of one issuer. One fetch at a time, whoever waits for it."""
 
     issuer: OutsideIssuer
     clock: Clock
+    http: httpx.AsyncClient
     _keys: KeySet | None = None
     _fetched_at: datetime | None = None
     _asked_at: datetime | None = None
@@ -108,11 +114,7 @@ class IssuerKeys:
     async def _fetch(self) -> bytes:
         if not self.issuer.jwks.startswith(("https://", "http://")):
             return await asyncio.to_thread(Path(self.issuer.jwks).read_bytes)
-        # No redirects and no proxies from the environment: the keys come from where the operator said.
-        async with (
-            httpx.AsyncClient(timeout=5, follow_redirects=False, trust_env=False) as client,
-            client.stream("GET", self.issuer.jwks, headers={"accept": "application/json"}) as response,
-        ):
+        async with self.http.stream("GET", self.issuer.jwks, headers={"accept": "application/json"}) as response:
             if response.status_code != 200:
                 raise ValueError(f"the answer was {response.status_code}")
             body = bytearray()

@@ -8,6 +8,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from limits import RateLimitItem, parse
+from limits.aio.storage import MemoryStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
@@ -15,29 +16,27 @@ from limits.storage import storage_from_string
 from loadingdock.core.errors import Unavailable
 
 
+def rate_limiter(url: str = "memory://") -> WindowRateLimiter:
+    """`memory://` counts in this process alone; `redis://`, `rediss://` or `redis+unix://` counts for all processes
+    that name the same Redis. Raises ValueError, with a sentence, for anything else."""
+    if url == "memory://":
+        return WindowRateLimiter(MemoryStorage())
+    if not url.startswith(("redis://", "rediss://", "redis+unix://")):
+        raise ValueError(f"{url!r} is no place to count in; write redis://host:port/number or memory://.")
+    try:
+        return WindowRateLimiter(storage_from_string(f"async+{url}", implementation="redispy", wrap_exceptions=True))
+    except ConfigurationError as error:
+        raise ValueError(f"Counting in Redis needs its client: pip install 'loadingdock[redis]' ({error}).") from None
+
+
 class WindowRateLimiter:
     """Port RateLimiter. A window begins with the first hit of a key and ends with its time; the count is exact.
 
-    Windows that slide were measured too: they cost three times as much in this process, keep every hit or only
-    guess at the count, and cannot say to the second when the next hit is allowed. What they would spare is a burst
-    of twice the limit around the end of a window.
-
-    `url`: None counts in this process alone; `redis://`, `rediss://` or `redis+unix://` counts for all processes
-    that name the same Redis. Raises ValueError for anything else.
+    Windows that slide cost more, keep every hit or only guess at the count, and cannot say to the second when the
+    next hit is allowed. What they would spare is a burst of twice the limit around the end of a window.
     """
 
-    def __init__(self, url: str | None = None) -> None:
-        if url is not None and not url.startswith(("redis://", "rediss://", "redis+unix://")):
-            raise ValueError(f"{url!r} is no place to count in; write redis://host:port/number, or nothing.")
-        try:
-            if url is None:
-                storage = storage_from_string("async+memory://")
-            else:
-                storage = storage_from_string(f"async+{url}", implementation="redispy", wrap_exceptions=True)
-        except ConfigurationError as error:
-            raise ValueError(
-                f"Counting in Redis needs its client: pip install 'loadingdock[redis]' ({error})."
-            ) from None
+    def __init__(self, storage: Storage) -> None:
         self._strategy = FixedWindowRateLimiter(storage)
 
     async def hit(self, limit: str, *key: str, cost: int = 1) -> int:

@@ -17,12 +17,14 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeyParameters, KeySet
 from joserfc.jws import JWSRegistry
 
-from loadingdock.adapters.issuers import IssuerKeys, OutsideIssuer
+from loadingdock.adapters.issuers import IssuerKeys, OutsideIssuer, key_client
 from loadingdock.core.credentials import LONGEST_TTL
 from loadingdock.core.errors import Unauthenticated
 from loadingdock.core.model import SigningKey
 from loadingdock.core.permissions import expand, intersect
 from loadingdock.core.ports import Clock, Records, TokenClaims, Unit
+
+__all__ = ["JwtTokens", "OutsideIssuer"]
 
 _TYPE = "at+jwt"
 _ALGORITHM = "ES256"
@@ -44,16 +46,22 @@ class JwtTokens:
     """Port Tokens. `issuer` is our public URL, `iss` and `aud` of the tokens we issue. The signing keys are kept in
     the records, where every process finds them; the first one is made when it is needed."""
 
-    def __init__(self, records: Records, clock: Clock, issuer: str, outside: Iterable[OutsideIssuer] = ()) -> None:
+    def __init__(self, records: Records, clock: Clock, *, issuer: str, outside: Iterable[OutsideIssuer] = ()) -> None:
         self._records = records
         self._clock = clock
         self._issuer = issuer
-        self._outside = {trusted.issuer: IssuerKeys(trusted, clock) for trusted in outside}
+        trusted = tuple(outside)
+        self._http = key_client() if trusted else None
+        self._outside = {of.issuer: IssuerKeys(of, clock, self._http) for of in trusted if self._http is not None}
         if issuer in self._outside:
             raise ValueError(f"{issuer} is our own name; an outside issuer has another one.")
         self._keys: tuple[SigningKey, ...] = ()
         self._imported: dict[str, ECKey] = {}
         self._loaded_at: datetime | None = None
+
+    async def close(self) -> None:
+        if self._http is not None:
+            await self._http.aclose()
 
     async def issue(self, *, subject: str, company: str, permissions: Iterable[str], ttl: timedelta) -> str:
         """A token with the claims of RFC 9068 2.2; `org` names the company. `ttl` is at most 24 h."""
