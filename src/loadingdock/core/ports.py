@@ -304,6 +304,15 @@ class Unit(Protocol):
     housekeeping: Housekeeping
 
 
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What a database engine says of itself. `engine` is its name, version and mode; `problems` are sentences, none
+    if it is sound."""
+
+    engine: str
+    problems: tuple[str, ...] = ()
+
+
 class Records(Protocol):
     """The database.
 
@@ -333,6 +342,11 @@ class Records(Protocol):
 
     async def schema_version(self) -> tuple[int, int]:
         """(version of the database, version this program knows)."""
+        ...
+
+    async def examine(self) -> Examination:
+        """Has the engine check itself: whether its pages are sound and whether it runs as durability needs it to.
+        May take long on a large database; holds up nobody."""
         ...
 
     async def close(self) -> None: ...

@@ -1,0 +1,5 @@
+"""`python -m loadingdock` is `loadingdock`."""
+
+from loadingdock.cli import main
+
+main()

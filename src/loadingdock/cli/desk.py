@@ -1,0 +1,67 @@
+"""The service's use cases, opened for the length of one command, beside a running server or without one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from loadingdock.bootstrap import System
+    from loadingdock.core.model import Company, Principal
+    from loadingdock.settings import Settings
+    from loadingdock.web.services import Services
+
+T = TypeVar("T")
+
+
+def settings() -> Settings:
+    from loadingdock.settings import Settings
+
+    return Settings()
+
+
+def with_system(work: Callable[[System], Awaitable[T]]) -> T:
+    """Runs `work` on the installation that the settings name. Logs of the command go to standard error as text:
+    whoever typed it is in front of it."""
+    from loadingdock import logs
+    from loadingdock.bootstrap import system
+
+    logs.configure("warning", "text")
+    chosen = settings()
+
+    async def run() -> T:
+        async with system(chosen) as opened:
+            return await work(opened)
+
+    return asyncio.run(run())
+
+
+def with_services(work: Callable[[Services], Awaitable[T]]) -> T:
+    """The same for a command that needs the use cases only."""
+    return with_system(lambda opened: work(opened.services))
+
+
+async def company_and_operator(services: Services, code: str) -> tuple[Company, Principal]:
+    """The company of that code and the operator as who acts in it. Says which companies there are if it is not."""
+    from loadingdock.cli.output import CommandFailed
+    from loadingdock.core.administration import operator
+    from loadingdock.core.errors import NotFound
+
+    try:
+        company = await services.administration.company(code)
+    except NotFound:
+        known = ", ".join(company.code for company in await services.administration.companies())
+        hint = f"there are {known}" if known else "there is none yet; `loadingdock company add CODE` makes one"
+        raise CommandFailed(f"There is no company {code!r}: {hint}.", "not_found") from None
+    return company, operator(company)
+
+
+def split_login(login: str) -> tuple[str, str]:
+    """`NAME@COMPANY`; a name may hold an `@` itself, so the last one counts."""
+    import typer
+
+    name, at, code = login.rpartition("@")
+    if not at or not name or not code:
+        raise typer.BadParameter(f"{login!r} is not NAME@COMPANY, such as anna@acme")
+    return name, code

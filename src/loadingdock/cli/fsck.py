@@ -1,0 +1,105 @@
+"""Records against bytes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from loadingdock.cli.desk import with_system
+from loadingdock.cli.output import Json, to_json
+
+if TYPE_CHECKING:
+    from loadingdock.bootstrap import System
+    from loadingdock.core.inspection import Finding, Progress
+
+
+def register(app: typer.Typer) -> None:
+    app.command("fsck")(fsck)
+
+
+def fsck(
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended; says what it did.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check records against bytes: missing, altered, orphaned, counted wrongly. Code 1 if something stays wrong.
+
+    Repairing never removes bytes that a record points at. A version whose bytes are missing or altered is marked
+    rejected, so that nobody reads it; bytes that no record points at are removed once they are older than the
+    setting `orphan_grace`; the ledger is set to what was counted.
+    """
+    wrong = with_system(lambda system: _fsck(system, repair, as_json))
+    if wrong:
+        raise typer.Exit(1)
+
+
+async def _fsck(system: System, repair: bool, as_json: bool) -> int:
+    """How much stays wrong. Findings are printed as they are made, so that none of them has to be kept."""
+    from loadingdock.core.inspection import Inspection, Progress
+
+    inspection = Inspection(
+        system.records, system.blobs, system.services.clock, orphan_grace=system.settings.orphan_grace
+    )
+    progress = Progress()
+    with _bar(progress, visible=not as_json and sys.stderr.isatty()) as told:
+        findings = inspection.run(repair=repair, progress=progress, told=told)
+        return await (_as_object if as_json else _as_lines)(findings, progress, repair)
+
+
+async def _as_lines(findings: AsyncIterator[Finding], progress: Progress, repair: bool) -> int:
+    from loadingdock.core.inspection import REPAIRS
+
+    found = wrong = 0
+    async for finding in findings:
+        found += 1
+        wrong += not finding.repaired
+        where = finding.subject if finding.version is None else f"{finding.subject} version {finding.version}"
+        said = "repaired" if finding.repaired else f"--repair {REPAIRS[finding.problem]}"
+        print(f"{finding.problem.value}: {where}: {finding.detail} [{said}]")
+    ending = "Everything is as it should be." if not found else f"{found} problems found, {found - wrong} repaired."
+    print(
+        f"Looked at {progress.versions} versions ({progress.bytes} bytes) and {progress.blobs} stored blobs. {ending}"
+    )
+    return wrong
+
+
+async def _as_object(findings: AsyncIterator[Finding], progress: Progress, repair: bool) -> int:
+    """One object, written piece by piece: there may be more findings than should be held."""
+    from loadingdock.cli.failures import sentence
+
+    found = wrong = 0
+    rest: dict[str, object] = {}
+    print('{"problems": [', end="")
+    try:
+        async for finding in findings:
+            print(", " if found else "", to_json(asdict(finding)), sep="", end="")
+            found += 1
+            wrong += not finding.repaired
+    except Exception as error:
+        code, message = sentence(error)
+        rest = {"error": {"code": code, "message": message}}
+        wrong += 1
+    checked = {"versions": progress.versions, "bytes": progress.bytes, "blobs": progress.blobs}
+    rest = {"found": found, "repaired": found - wrong + bool(rest), "ok": not wrong, "checked": checked, **rest}
+    print("], " + to_json(rest)[1:])
+    return wrong
+
+
+@contextmanager
+def _bar(progress: Progress, *, visible: bool) -> Iterator[Callable[[], None]]:
+    """What to call whenever there is progress; drawn on standard error."""
+    if not visible:
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("checking"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda: bar.update(task, completed=progress.bytes, total=progress.total_bytes or None)

@@ -1,0 +1,270 @@
+"""Records against bytes: what is missing, altered, orphaned or counted wrongly, and how much of it can be mended.
+
+Runs beside a working service: everything is asked again before it is called wrong, and every repair is one commit
+that asks once more. A repair never removes bytes that a record points at; bytes that are no longer those received
+stay where they are, out of everybody's reach, for whoever wants to look at them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from loadingdock.core.audit import entry
+from loadingdock.core.errors import NotFound
+from loadingdock.core.files import end_version
+from loadingdock.core.model import Company, Principal, PrincipalKind, State, Usage, Version
+from loadingdock.core.ports import BlobStore, Clock, Records, Unit
+
+_PAGE = 200
+_AT_ONCE = 4  # blobs read at the same time: enough to keep a disk and two cores busy
+_INLINE = 65_536  # smaller pieces are hashed sooner than a thread is asked
+_CHECKED = frozenset({State.RECEIVED, State.PROCESSING, State.READY})
+
+
+class Problem(StrEnum):
+    MISSING = "missing"
+    ALTERED = "altered"
+    SIZE = "size"
+    TEXT_MISSING = "text_missing"
+    ORPHANED = "orphaned"
+    LEDGER = "ledger"
+
+
+#: What repairing each of them does.
+REPAIRS = {
+    Problem.MISSING: "marks the version rejected and gives its size back to the quota",
+    Problem.ALTERED: "marks the version rejected; its bytes stay where they are and nobody can read them",
+    Problem.SIZE: "marks the version rejected; its bytes stay where they are and nobody can read them",
+    Problem.TEXT_MISSING: "takes the pointer away: the file is whole, its text is empty",
+    Problem.ORPHANED: "removes the bytes, which no record points at",
+    Problem.LEDGER: "sets the company's usage to what was counted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`subject` is the file's id, the blob's key or the company's code. `repaired`: it is right now."""
+
+    problem: Problem
+    subject: str
+    detail: str
+    company: str | None = None
+    version: int | None = None
+    repaired: bool = False
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been looked at so far. `total_bytes` is what the ledgers say there is."""
+
+    versions: int = 0
+    bytes: int = 0
+    blobs: int = 0
+    total_bytes: int = 0
+
+
+class Inspection:
+    """`orphan_grace` is the age below which bytes without a record are an upload under way, not an orphan."""
+
+    def __init__(self, records: Records, blobs: BlobStore, clock: Clock, *, orphan_grace: timedelta) -> None:
+        self._records = records
+        self._blobs = blobs
+        self._clock = clock
+        self._grace = orphan_grace
+        self._companies: dict[int, Company] = {}
+
+    async def run(self, *, repair: bool, progress: Progress, told: Callable[[], None]) -> AsyncIterator[Finding]:
+        """Findings as they are made. `told` is called whenever `progress` has changed. Memory does not grow with
+        what is inspected."""
+        self._companies = {company.id: company for company in await self._records.read(None, _companies)}
+        progress.total_bytes = await self._ledgers()
+        # The ledger first: repairs of versions below change it, and do so rightly.
+        async for finding in self._drifts(repair):
+            yield finding
+        async for finding in self._versions(repair, progress, told):
+            yield finding
+        async for finding in self._orphans(repair, progress, told):
+            yield finding
+
+    # --- versions --------------------------------------------------------------------------------
+
+    async def _versions(self, repair: bool, progress: Progress, told: Callable[[], None]) -> AsyncIterator[Finding]:
+        cursor: str | None = None
+        while True:
+
+            async def page(unit: Unit, cursor: str | None = cursor) -> tuple[tuple[Version, ...], str | None]:
+                found = await unit.housekeeping.versions_with_bytes(_PAGE, cursor)
+                return found.items, found.cursor
+
+            versions, cursor = await self._records.read(None, page)
+            for start in range(0, len(versions), _AT_ONCE):
+                some = versions[start : start + _AT_ONCE]
+                for version, problems in zip(some, await asyncio.gather(*map(self._look, some)), strict=True):
+                    for problem, detail in problems:
+                        repaired = repair and await self._repair(version, problem, detail)
+                        yield self._finding(version, problem, detail, repaired)
+                    progress.versions += 1
+                    progress.bytes += version.size
+                told()
+            if cursor is None:
+                return
+
+    async def _look(self, version: Version) -> list[tuple[Problem, str]]:
+        if version.state not in _CHECKED:
+            return []  # kept aside by an earlier repair, or on its way out
+        problems = [problem async for problem in self._wrong(version)]
+        # Deleted or expired while we looked: the bytes are gone, and rightly so.
+        return problems if not problems or await self._unchanged(version) else []
+
+    async def _wrong(self, version: Version) -> AsyncIterator[tuple[Problem, str]]:
+        key = version.blob_key or ""
+        size = await self._blobs.head(key)
+        if size is None:
+            yield Problem.MISSING, f"the {version.size} bytes under {key} are not there"
+        elif size != version.size:
+            yield Problem.SIZE, f"{size} bytes lie under {key}, but {version.size} were received"
+        else:
+            try:
+                digest = await self._digest(key)
+            except NotFound:
+                yield Problem.MISSING, f"the {version.size} bytes under {key} are not there"
+            else:
+                if digest != version.sha256:
+                    yield (
+                        Problem.ALTERED,
+                        f"the bytes under {key} have SHA-256 {digest}, received were {version.sha256}",
+                    )
+        if version.text_key is not None and await self._blobs.head(version.text_key) is None:
+            yield Problem.TEXT_MISSING, f"the extracted text under {version.text_key} is not there"
+
+    async def _digest(self, key: str) -> str:
+        digest = hashlib.sha256()
+        async for piece in self._blobs.read(key):
+            if len(piece) < _INLINE:
+                digest.update(piece)
+            else:
+                await asyncio.to_thread(digest.update, piece)
+        return digest.hexdigest()
+
+    async def _unchanged(self, version: Version) -> bool:
+        async def work(unit: Unit) -> Version | None:
+            return await unit.files.version(version.file_id, version.number)
+
+        now = await self._records.read(version.company_id, work)
+        return now is not None and (now.blob_key, now.text_key) == (version.blob_key, version.text_key)
+
+    async def _repair(self, version: Version, problem: Problem, detail: str) -> bool:
+        now = self._clock.now()
+        reason = "The stored bytes are no longer those that were received."
+
+        async def work(unit: Unit) -> list[str] | None:
+            current = await unit.files.version(version.file_id, version.number)
+            if current is None or (current.blob_key, current.text_key) != (version.blob_key, version.text_key):
+                return None
+            keys: list[str] = []
+            if problem is Problem.TEXT_MISSING:
+                mended = replace(current, text_key=None, warnings=replace(current.warnings, empty=True), updated_at=now)
+            elif problem is Problem.MISSING:
+                keys = await end_version(unit, current, State.REJECTED, now)
+                mended = replace(
+                    current, state=State.REJECTED, blob_key=None, text_key=None, reason=reason, updated_at=now
+                )
+                current = mended
+            else:
+                mended = replace(current, state=State.REJECTED, reason=reason, updated_at=now)
+            await unit.files.save_version(mended, was=current.state)
+            principal = self._system(version.company_id)
+            await unit.audit.add(entry(principal, f"fsck.{problem}", version.file_id, "repaired", now, detail))
+            if mended.state is State.REJECTED:
+                await unit.events.add(now, "file.rejected", version.file_id, {"version": version.number})
+            return keys
+
+        keys = await self._records.write(version.company_id, work)
+        await self._blobs.delete(*keys or ())
+        return keys is not None
+
+    # --- bytes without a record ------------------------------------------------------------------
+
+    async def _orphans(self, repair: bool, progress: Progress, told: Callable[[], None]) -> AsyncIterator[Finding]:
+        async for keys in self._old_keys():
+
+            async def known(unit: Unit, keys: Sequence[str] = keys) -> frozenset[str]:
+                return await unit.housekeeping.known_blobs(keys)
+
+            for key in sorted(set(keys) - await self._records.read(None, known)):
+                size = await self._blobs.head(key)
+                if repair:
+                    await self._blobs.delete(key)
+                what = "suspended bytes" if size is None else f"{size} bytes"
+                yield Finding(Problem.ORPHANED, key, f"{what} that no record points at", repaired=repair)
+            progress.blobs += len(keys)
+            told()
+
+    async def _old_keys(self) -> AsyncIterator[list[str]]:
+        keys: list[str] = []
+        async for key in self._blobs.list(before=self._clock.now() - self._grace):
+            keys.append(key)
+            if len(keys) >= _PAGE:
+                yield keys
+                keys = []
+        if keys:
+            yield keys
+
+    # --- the ledger ------------------------------------------------------------------------------
+
+    async def _drifts(self, repair: bool) -> AsyncIterator[Finding]:
+        for company_id, recorded, counted in await self._records.read(None, _drift):
+            repaired = repair and await self._settle(company_id)
+            detail = (
+                f"the ledger says {recorded.bytes} bytes in {recorded.files} files,"
+                f" counted are {counted.bytes} in {counted.files}"
+            )
+            code = self._companies[company_id].code
+            yield Finding(Problem.LEDGER, code, detail, company=code, repaired=repaired)
+
+    async def _settle(self, company_id: int) -> bool:
+        now = self._clock.now()
+
+        async def work(unit: Unit) -> None:
+            for id, recorded, counted in await unit.housekeeping.ledger_drift():
+                if id != company_id:
+                    continue
+                await unit.ledger.charge(
+                    counted.bytes - recorded.bytes, counted.files - recorded.files, max_bytes=None, max_files=None
+                )
+                detail = f"{recorded.bytes} bytes in {recorded.files} files became {counted.bytes} in {counted.files}"
+                principal = self._system(company_id)
+                await unit.audit.add(entry(principal, "fsck.ledger", principal.company.code, "repaired", now, detail))
+
+        await self._records.write(company_id, work)
+        return True
+
+    async def _ledgers(self) -> int:
+        async def usage(unit: Unit) -> Usage:
+            return await unit.ledger.get()
+
+        return sum([(await self._records.read(id, usage)).bytes for id in self._companies])
+
+    # --- words -----------------------------------------------------------------------------------
+
+    def _system(self, company_id: int) -> Principal:
+        return Principal(self._companies[company_id], PrincipalKind.SYSTEM, "fsck", frozenset())
+
+    def _finding(self, version: Version, problem: Problem, detail: str, repaired: bool) -> Finding:
+        company = self._companies.get(version.company_id)
+        return Finding(
+            problem, version.file_id, detail, company.code if company else None, version.number, repaired=repaired
+        )
+
+
+async def _companies(unit: Unit) -> tuple[Company, ...]:
+    return await unit.companies.list()
+
+
+async def _drift(unit: Unit) -> tuple[tuple[int, Usage, Usage], ...]:
+    return await unit.housekeeping.ledger_drift()
