@@ -11,14 +11,14 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from loadingdock.core.audit import claimed, entry, escaped
 from loadingdock.core.credentials import Memory, Throttle, Verified, digest, legacy_form, normal_password
 from loadingdock.core.directory import Directory, client_principal, user_principal
 from loadingdock.core.errors import Forbidden, InvalidInput, RateLimited, Unauthenticated
-from loadingdock.core.model import NOTHING, AuditEntry, Company, OAuthClient, Principal, User
+from loadingdock.core.model import AuditEntry, Company, OAuthClient, Principal, User
 from loadingdock.core.permissions import expand, intersect, permit
 from loadingdock.core.ports import Clock, Passwords, RateLimiter, Records, Tokens, Unit
 from loadingdock.core.settings import KEY_RATE_LIMIT, LEGACY_MD5, RATE_LIMIT
@@ -36,7 +36,7 @@ class AccessSettings:
     long without hashing again. The two limits on failures are per window: `20/5 minutes`."""
 
     issuer: str
-    outside: Mapping[str, frozenset[str]] = NOTHING
+    outside: Mapping[str, frozenset[str]] = field(default_factory=dict)
     fresh: timedelta = timedelta(seconds=10)
     known: timedelta = timedelta(hours=1)
     account_failures: str = "20/5 minutes"

@@ -123,10 +123,8 @@ class Memory:
         self, seal: bytes, principal: Principal, proof: str, now: datetime, *, until: datetime | None = None
     ) -> None:
         """`until`: credentials that end by themselves are not kept longer."""
-        ends = [] if until is None else [until]
-        self._entries[seal] = Verified(
-            principal, proof, min(now + self._fresh, *ends, now + self._known), min(now + self._known, *ends)
-        )
+        known_until = now + self._known if until is None else min(now + self._known, until)
+        self._entries[seal] = Verified(principal, proof, min(now + self._fresh, known_until), known_until)
         self._entries.move_to_end(seal)
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)
