@@ -49,7 +49,7 @@ class Application:
         self._running = self._lifetime()
         services = await self._running.__aenter__()
         built = [(dialect, dialect.build(services)) for dialect in self._dialects]
-        references = documents(built)
+        references = documents(tuple(built))
         for dialect in (oauth.dialect, objects.dialect, operations.dialect, references):
             built.append((dialect, dialect.build(services)))
         for dialect, app in built:

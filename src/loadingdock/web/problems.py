@@ -16,7 +16,7 @@ from starlette.responses import Response
 from loadingdock.core import errors
 from loadingdock.core.errors import DockError
 from loadingdock.web.context import context
-from loadingdock.web.errors import InternalError, MethodNotAllowed
+from loadingdock.web.errors import InternalError, MethodNotAllowed, UnsupportedMediaType
 
 MEDIA_TYPE = "application/problem+json"
 TYPES = "/docs/errors"  # where a problem's type leads: the page that explains every code
@@ -105,3 +105,44 @@ def problem(error: DockError, request: Request, *, challenge: str = "") -> Respo
     members = {**document(error), "code": error.code}
     facts = {name: fact for name, fact in error.facts.items() if fact is not None and name not in members}
     return respond({**members, **facts, "trace_id": context(request).trace_id}, error, challenge=challenge)
+
+
+# One of every kind: what the reference pages show and what every wire must be able to render.
+SAMPLES: tuple[DockError, ...] = (
+    errors.InvalidInput("limit: a whole number from 1 to 100, not 'ten'.", field="limit"),
+    errors.DigestMismatch("sha256", claimed="47DEQpj8HBSa+/TImW+5JA==", received="LPJNul+wow4m6Dsqxbning=="),
+    errors.LengthMismatch(declared=1024, received=1000),
+    errors.NameRefused("The file name contains a path separator; send the name alone, without folders."),
+    errors.LimitExceeded("Extracted text", limit=1_000_000, received=1_000_001, unit="characters"),
+    errors.TooLarge(limit=10_485_760, received=10_485_761),
+    errors.TooMany("Parts", limit=1000),
+    errors.TooSlow("The body came slower than 1024 bytes a second."),
+    errors.TypeRefused(
+        "The file's bytes are image/png; allowed are application/pdf.",
+        declared="application/pdf",
+        detected="image/png",
+        allowed=("application/pdf",),
+    ),
+    UnsupportedMediaType("This path reads multipart/form-data, not text/plain."),
+    errors.Unauthenticated(),
+    errors.Forbidden("files:write"),
+    errors.NotFound(),
+    MethodNotAllowed("GET, HEAD"),
+    errors.Conflict("The file's latest version is attached; detach it first."),
+    errors.StillProcessing(),
+    errors.AlreadyUploaded(),
+    errors.OffsetMismatch(current=1_048_576, claimed=0),
+    errors.AlreadyExists("The user anna"),
+    errors.RequestInProgress(),
+    errors.Infected(),
+    errors.Rejected("The file's bytes are image/png; allowed are application/pdf."),
+    errors.Gone(),
+    errors.LinkExpired("The link's time is over; request a new one."),
+    errors.KeyReused(),
+    errors.QuotaExceeded("bytes", limit=1_073_741_824, used=1_073_741_000, wanted=1_024),
+    errors.RateLimited(retry_after=30),
+    errors.Unavailable("store"),
+    errors.StorageFull(),
+    errors.ClientGone(),
+    InternalError(),
+)
