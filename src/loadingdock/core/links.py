@@ -1,11 +1,18 @@
 """Signed links: who answers for one, what it opens, and when it is dead.
 
 A link is dead with its time, with its signer and with the permission that it was made under, whichever ends first.
+
+A signature holds for one method of one path, with two exceptions that give nothing away: whoever may GET a version may
+ask for its HEAD, and whoever may append to an upload (PATCH) may ask how far it is (HEAD) and drop what they sent
+(DELETE) at the same address, for a client has only that one address.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import quote
 
@@ -13,13 +20,29 @@ from loadingdock.core.access import Access, permit
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import Forbidden
 from loadingdock.core.model import File, Principal, Upload, Version
-from loadingdock.core.ports import Clock, Presigner, Records, SignedRequest, Unit
+from loadingdock.core.ports import Clock, Presigner, Records, Unit
 
 PREFIX = "/objects"
 PUBLIC_PREFIX = "/public"
+
 _PERMISSION = "X-Dock-Permission"
-MAX_SIZE = "X-Dock-Max-Size"
-SHA256 = "x-amz-checksum-sha256"
+_MAX_SIZE = "X-Dock-Max-Size"
+_LENGTH = "X-Dock-Length"
+_SHA256 = "x-amz-checksum-sha256"  # S3's own name for it, and its base64
+
+# Slashes in the path of a download (`/objects/{number}/{file}/{version}/{name}`) and of the append to an upload
+# (`/objects/{number}/{upload}/{attempt}`).
+_DOWNLOAD, _APPEND = 5, 4
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link that holds: who answers for it, under which permission, and the segments of its path behind the
+    company's number."""
+
+    principal: Principal
+    permission: str
+    path: tuple[str, ...]
 
 
 class Links:
@@ -33,16 +56,15 @@ class Links:
         self.public_url = public_url.rstrip("/")
 
     async def upload_url(self, principal: Principal, upload: Upload, *, permission: str) -> str:
-        """A PUT of the promised bytes. What was promised of type and length has to be sent as signed headers; the
-        digest and the size limit are bound as parameters."""
-        headers: dict[str, str] = {}
-        query = {_PERMISSION: permission, MAX_SIZE: str(upload.max_size)}
-        if upload.content_type is not None:
-            headers["content-type"] = upload.content_type
+        """A PUT of the promised bytes. A promised type has to be sent as a signed header. Length, digest and limit
+        are signed as parameters: a header of them would be that of the request, which a resumable upload divides
+        into several."""
+        headers = {} if upload.content_type is None else {"content-type": upload.content_type}
+        query = {_PERMISSION: permission, _MAX_SIZE: str(upload.max_size)}
         if upload.size is not None:
-            headers["content-length"] = str(upload.size)
+            query[_LENGTH] = str(upload.size)
         if upload.sha256 is not None:
-            query[SHA256] = upload.sha256
+            query[_SHA256] = base64.b64encode(bytes.fromhex(upload.sha256)).decode()
         now = self._clock.now()
         return self._presigner.url(
             "PUT",
@@ -52,6 +74,19 @@ class Links:
             now=now,
             headers=headers,
             query=query,
+        )
+
+    async def append_url(self, principal: Principal, upload: Upload, *, permission: str) -> str:
+        """The address of an upload that has begun: PATCH, HEAD and DELETE. It ends with the upload's time, and with
+        this attempt: once its bytes were dropped, the address is unknown."""
+        now = self._clock.now()
+        return self._presigner.url(
+            "PATCH",
+            f"{PREFIX}/{principal.company.number}/{upload.id}/{attempt(upload)}",
+            signer=await self._access.signer(principal),
+            expires_in=upload.expires_at - now,
+            now=now,
+            query={_PERMISSION: permission},
         )
 
     async def download_url(
@@ -87,13 +122,30 @@ class Links:
         *,
         address: str | None,
         trace_id: str | None,
-    ) -> tuple[Principal, SignedRequest]:
-        """Who answers for the link, as of now. Raises Forbidden or LinkExpired."""
-        signed = self._presigner.verify(method, raw_path, raw_query, headers, now=self._clock.now())
+    ) -> Link:
+        """Raises LinkExpired, or Forbidden for every other reason not to let the request in."""
+        signed = self._presigner.verify(
+            _signed_method(method, raw_path), raw_path, raw_query, headers, now=self._clock.now()
+        )
         principal = (await self._access.principal_of_signer(signed.signer)).at(address=address, trace_id=trace_id)
-        number = signed.path.removeprefix(PREFIX).split("/")[1]
+        number, *path = signed.path.removeprefix(f"{PREFIX}/").split("/")
         if number != str(principal.company.number):
             raise Forbidden("link")
-        permission, _, namespace = signed.query.get(_PERMISSION, "").partition("/")
+        granted = signed.query.get(_PERMISSION, "")
+        permission, _, namespace = granted.partition("/")
         permit(principal, permission, namespace or None)
-        return principal, signed
+        return Link(principal, granted, tuple(path))
+
+
+def attempt(upload: Upload) -> str:
+    """The name of the bytes appended so far. Dropping them ends it; the key itself is the store's and stays here."""
+    return hashlib.sha256(f"{upload.id}/{upload.staging_key}".encode()).hexdigest()[:32]
+
+
+def _signed_method(method: str, raw_path: bytes) -> str:
+    slashes = raw_path.count(b"/") - raw_path.partition(PREFIX.encode())[0].count(b"/")
+    if method == "HEAD" and slashes == _DOWNLOAD:
+        return "GET"
+    if method in {"HEAD", "DELETE"} and slashes == _APPEND:
+        return "PATCH"
+    return method

@@ -32,6 +32,7 @@ _LARGEST = 2**63 - 1  # what the databases can count
 _DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)", re.ASCII)
 _DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST = 100 * 366 * 86_400  # a century; datetimes can take it
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.ASCII)
 _RATE = re.compile(r"(\d{1,9})\s*(?:/|\s+per\s+)\s*(?:(\d{1,5})\s*)?(second|minute|hour|day)s?", re.ASCII)
 
 
@@ -89,6 +90,18 @@ def choice(*words: str) -> Callable[[str], str]:
         return word
 
     return parse
+
+
+def origins(text: str) -> list[str]:
+    """Web origins (RFC 6454), as browsers write them: scheme, host and any port that is not the scheme's own. None of
+    them for the word `default`."""
+    words = [] if text.strip().lower() == "default" else text.replace(",", " ").lower().split()
+    for word in words:
+        if not _ORIGIN.fullmatch(word) or re.fullmatch(r"http:.*:80|https:.*:443", word):
+            raise ValueError(
+                f"{word!r} is no origin; write https://app.example.com, without a path, several with commas."
+            )
+    return list(dict.fromkeys(words))
 
 
 def optional(parse: Callable[[str], int] | Callable[[str], str], nothing: str) -> Callable[[str], int | str | None]:
@@ -162,6 +175,12 @@ RETENTION: CompanySetting[int | None] = CompanySetting(
     "how long files are kept where their API has no retention of its own: a duration such as 7d, or never",
     optional(duration, "never"),
 )
+CORS_ORIGINS: CompanySetting[list[str]] = CompanySetting(
+    "cors-origins",
+    [],
+    "web origins whose pages may use the company's upload URLs, such as https://app.example.com; default: our own",
+    origins,
+)
 
 CORE: tuple[CompanySetting[Any], ...] = (
     RATE_LIMIT,
@@ -175,4 +194,5 @@ CORE: tuple[CompanySetting[Any], ...] = (
     LEGACY_MD5,
     JOB_CAP,
     RETENTION,
+    CORS_ORIGINS,
 )
