@@ -20,7 +20,7 @@ from loadingdock.adapters.records.sqlite.readers import Readers
 from loadingdock.adapters.records.sqlite.writer import Writer
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import Event
-from loadingdock.core.ports import Unit
+from loadingdock.core.ports import Examination, Unit
 
 T = TypeVar("T")
 
@@ -111,9 +111,8 @@ class SqliteRecords:
     async def schema_version(self) -> tuple[int, int]:
         return await self._blocking(schema.version), schema.known_version()
 
-    async def check(self) -> tuple[str, ...]:
-        """What is wrong with the database file, a sentence each. Reads all of it."""
-        return await self._blocking(schema.check)
+    async def examine(self) -> Examination:
+        return await self._blocking(schema.examine)
 
     async def _blocking(self, what: Callable[[Path], T]) -> T:
         try:

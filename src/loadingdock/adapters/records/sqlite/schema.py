@@ -9,6 +9,7 @@ import apsw
 from loadingdock.adapters.records.queries import fill, migrations
 from loadingdock.adapters.records.sqlite.connection import WORDS, connect
 from loadingdock.core.errors import Conflict
+from loadingdock.core.ports import Examination
 
 _APPLICATION = 0x4C446F63  # "LDoc", in the file's header: https://sqlite.org/fileformat.html#application_id
 _PATIENCE_MS = 120_000  # another process may be migrating a large database
@@ -50,16 +51,21 @@ def migrate(path: Path) -> tuple[int, int]:
         connection.close()  # and, after an exception, rolls back
 
 
-def check(path: Path) -> tuple[str, ...]:
-    """What is wrong with the file itself, a sentence each; empty if it is sound. Reads all of it."""
+def examine(path: Path) -> Examination:
+    """Reads all of the file."""
+    engine = f"SQLite {apsw.sqlite_lib_version()}"
     connection = connect(path, readonly=True)
     try:
-        found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
+        mode = connection.pragma("journal_mode")
+        engine = f"{engine} in {str(mode).upper()} mode"
+        # Without shared memory beside the file SQLite stays in another mode, where every write holds up the readers.
+        found = [] if mode == "wal" else [f"The journal is in mode {mode}, not WAL."]
+        found += [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
         for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
             found.append(f"A row of {table} points at a row of {parent} that is not there.")
-        return tuple(found)
+        return Examination(engine, tuple(found))
     except apsw.CorruptError as error:
-        return (str(error),)
+        return Examination(engine, (str(error),))
     finally:
         connection.close()
 
