@@ -1,0 +1,1 @@
+"""A throwaway service, and what an operator and the clients of its APIs do with it, shown step by step."""
