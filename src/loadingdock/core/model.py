@@ -17,7 +17,7 @@ T = TypeVar("T")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
-def _nothing() -> Mapping[str, Any]:
+def nothing() -> Mapping[str, Any]:
     return NOTHING  # not hashable before Python 3.12, so a dataclass takes it from a factory only
 
 
@@ -48,7 +48,7 @@ class Company:
     name: str
     created_at: datetime
     disabled_at: datetime | None = None
-    settings: Mapping[str, Any] = field(default_factory=_nothing)
+    settings: Mapping[str, Any] = field(default_factory=nothing)
 
     def get(self, setting: CompanySetting[T]) -> T:
         value: T = self.settings.get(setting.key, setting.default)
@@ -182,7 +182,7 @@ class BlobRef:
     key: str
     size: int
     sha256: str
-    digests: Mapping[str, bytes] = field(default_factory=_nothing, compare=False)  # the further algorithms asked for
+    digests: Mapping[str, bytes] = field(default_factory=nothing, compare=False)  # the further algorithms asked for
 
 
 class StepName(StrEnum):
@@ -233,7 +233,7 @@ class Version:
     steps: tuple[Step, ...] = ()
     warnings: Warnings = Warnings()
     reason: str | None = None
-    attributes: Mapping[str, Any] = field(default_factory=_nothing)
+    attributes: Mapping[str, Any] = field(default_factory=nothing)
 
     @property
     def content_type(self) -> str:
@@ -262,7 +262,7 @@ class File:
     expires_at: datetime | None = None
     deleted_at: datetime | None = None
     attached: int = 0
-    attributes: Mapping[str, Any] = field(default_factory=_nothing)
+    attributes: Mapping[str, Any] = field(default_factory=nothing)
 
     @property
     def state(self) -> State:
@@ -366,7 +366,7 @@ class Job:
     fence: int = 0
     lease_until: datetime | None = None
     worker: str | None = None
-    memo: Mapping[str, Any] = field(default_factory=_nothing)
+    memo: Mapping[str, Any] = field(default_factory=nothing)
     dedupe_key: str | None = None
     last_error: str | None = None
     finished_at: datetime | None = None
@@ -413,7 +413,7 @@ class StoredResponse:
 
     fingerprint: str
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=_nothing)
+    headers: Mapping[str, str] = field(default_factory=nothing)
     body: bytes = b""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from loadingdock.core import types
 from loadingdock.core.errors import DigestMismatch, LengthMismatch, TooLarge, TypeRefused
-from loadingdock.core.model import NOTHING, Acl, BlobRef, Digest
+from loadingdock.core.model import Acl, BlobRef, Digest, nothing
 from loadingdock.core.ports import BlobStore, BlobWriter, TypeDetector
 
 Batches = AsyncIterable[Sequence[bytes]]
@@ -40,8 +40,8 @@ class Declaration:
     alias: str | None = None
     acl: Acl = Acl.PRIVATE
     keep: timedelta | None = None
-    attributes: Mapping[str, Any] = field(default=NOTHING)
-    version_attributes: Mapping[str, Any] = field(default=NOTHING)
+    attributes: Mapping[str, Any] = field(default_factory=nothing)
+    version_attributes: Mapping[str, Any] = field(default_factory=nothing)
 
     @property
     def algorithms(self) -> frozenset[str]:
