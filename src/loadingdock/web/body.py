@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from starlette.datastructures import Headers
 from starlette.requests import Request
 
-from loadingdock.core.errors import ClientGone, InvalidInput, LengthMismatch, TooLarge, TooSlow, TypeRefused
+from loadingdock.core.errors import ClientGone, InvalidInput, LengthMismatch, TooLarge, TooSlow
+from loadingdock.web.errors import UnsupportedMediaType
 
 BATCH = 1 << 20  # larger ones bring the malloc churn back that the server's settings avoid
 _FLUSH = 1.0  # seconds after which a batch goes on although it is not full: slow clients must not fill the memory
@@ -36,8 +37,8 @@ class Body:
     may be refused without `100 Continue`.
 
     `declared` is the Content-Length, None where the body is chunked. The constructor raises what can be known from
-    the headers alone: TypeRefused for a Content-Encoding (it is refused rather than stored undecoded under a wrong
-    type, RFC 9110 8.4), TooLarge for a Content-Length above `max_size`.
+    the headers alone: UnsupportedMediaType for a Content-Encoding (it is refused rather than stored undecoded under a
+    wrong type, RFC 9110 8.4), TooLarge for a Content-Length above `max_size`.
     """
 
     def __init__(self, request: Request, *, max_size: int, pace: Pace = DEFAULT_PACE) -> None:
@@ -139,4 +140,4 @@ def _content_length(headers: Headers) -> int | None:
 def _refuse_encoding(headers: Headers) -> None:
     for value in headers.getlist("content-encoding"):
         if value.strip().lower() not in ("", "identity"):
-            raise TypeRefused(f"Content-Encoding {value!r} is not accepted; send the bytes as they are.")
+            raise UnsupportedMediaType(f"Content-Encoding {value!r} is not accepted; send the bytes as they are.")
