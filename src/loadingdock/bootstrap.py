@@ -127,8 +127,11 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         yield System(settings, records, records.jobs, blobs, scanner, detector, extractor, retention, services)
 
 
-def lifetime(settings: Settings, *, worker: bool) -> Callable[[], AbstractAsyncContextManager[Services]]:
-    """What the web application stands on while it runs; with `worker`, the jobs run inside it."""
+def lifetime(
+    settings: Settings, *, worker: bool, draining: asyncio.Event | None = None
+) -> Callable[[], AbstractAsyncContextManager[Services]]:
+    """What the web application stands on while it runs; with `worker`, the jobs run inside it. Once `draining` is
+    set no more of them are begun, so that they and the last requests end at the same time."""
 
     @asynccontextmanager
     async def running() -> AsyncIterator[Services]:
@@ -138,13 +141,20 @@ def lifetime(settings: Settings, *, worker: bool) -> Callable[[], AbstractAsyncC
                 return
             inside = opened.worker()
             task = asyncio.create_task(inside.run(), name="worker")
+            stopper = asyncio.create_task(_stop_when(draining or asyncio.Event(), inside), name="drain")
             try:
                 yield opened.services
             finally:
+                stopper.cancel()
                 inside.stop()
                 await task
 
     return running
+
+
+async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:
+    await draining.wait()
+    worker.stop()
 
 
 def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:

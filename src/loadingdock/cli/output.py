@@ -25,7 +25,7 @@ class CommandFailed(Exception):
 
 
 def answer(as_json: bool, data: Mapping[str, Any], text: str) -> None:
-    print(to_json(data) if as_json else text)
+    print(to_json(data) if as_json else text, flush=True)
 
 
 def to_json(data: Mapping[str, Any]) -> str:

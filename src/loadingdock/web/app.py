@@ -15,7 +15,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loadingdock.web import metrics, oauth, objects, operations
+from loadingdock.web import metrics, oauth, objects, operations, sse
 from loadingdock.web.context import Context, attach
 from loadingdock.web.credentials import client_address, trace_id
 from loadingdock.web.dialect import Dialect, discover, render_unexpected
@@ -28,10 +28,18 @@ Lifetime = Callable[[], AbstractAsyncContextManager[Services]]
 
 
 class Application:
-    """Pure ASGI. `lifetime` opens what the service stands on and closes it again."""
+    """Pure ASGI. `lifetime` opens what the service stands on and closes it again. `draining` is set by whoever ends
+    the service once it takes no more connections: streams end then, and it is no longer ready."""
 
-    def __init__(self, lifetime: Lifetime, dialects: Sequence[Dialect] | None = None) -> None:
+    def __init__(
+        self,
+        lifetime: Lifetime,
+        dialects: Sequence[Dialect] | None = None,
+        *,
+        draining: asyncio.Event | None = None,
+    ) -> None:
         self._lifetime = lifetime
+        self._draining = draining or asyncio.Event()
         self._dialects = discover() if dialects is None else tuple(dialects)
         self._routes: dict[str, tuple[Dialect, ASGIApp]] = {}
         self._services: Services | None = None
@@ -41,7 +49,7 @@ class Application:
         if scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
+            await self._lifespan(scope, receive, send)
         else:  # no dialect speaks WebSocket: closing before accepting is a 403
             await send({"type": "websocket.close", "code": 1000})
 
@@ -121,7 +129,8 @@ class Application:
                         trace_id=context.trace_id,
                     )
 
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sse.offer(scope, self._draining)
         await receive()
         try:
             await self.start()

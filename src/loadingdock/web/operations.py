@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from loadingdock.core.errors import DockError
 from loadingdock.core.ports import Clock
-from loadingdock.web import metrics
+from loadingdock.web import metrics, sse
 from loadingdock.web.dialect import Dialect, application
 from loadingdock.web.problems import problem
 from loadingdock.web.services import Services
@@ -99,6 +99,8 @@ def _build(services: Services) -> FastAPI:
         return JSONResponse({"status": "alive"}, headers=_NO_STORE)
 
     async def readyz(request: Request) -> Response:
+        if sse.draining(request).is_set():  # who balances load shall send nobody else here
+            return JSONResponse({"status": "draining"}, 503, headers=_NO_STORE)
         await readiness.ask()
         return JSONResponse(readiness.report(), 503 if readiness.down else 200, headers=_NO_STORE)
 

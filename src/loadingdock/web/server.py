@@ -41,15 +41,26 @@ def raise_open_files() -> int:
 class Server(uvicorn.Server):
     """uvicorn's server, which also ends connections whose clients let it wait."""
 
-    def __init__(self, config: Config, on_listening: Callable[[str, int], None] | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        on_listening: Callable[[str, int], None] | None = None,
+        on_draining: Callable[[], None] | None = None,
+    ) -> None:
         super().__init__(config)
         self._on_listening = on_listening
+        self._on_draining = on_draining
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self._on_listening is not None:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._on_listening(host, port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._on_draining is not None:
+            self._on_draining()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # every second
@@ -95,8 +106,11 @@ def run(
     keep_alive: int = 75,
     drain: int = 30,
     on_listening: Callable[[str, int], None] | None = None,
+    on_draining: Callable[[], None] | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then lets requests end. `on_listening` is told the address, where `port` was 0
-    the one that was found. Exits with status 3 if the application does not start or the address cannot be had."""
+    the one that was found; `on_draining` is called when the end begins. Exits with status 3 if the application does
+    not start or the address cannot be had."""
     keep_large_chunks()
-    Server(configure(app, host, port, limits=limits, keep_alive=keep_alive, drain=drain), on_listening).run()
+    config = configure(app, host, port, limits=limits, keep_alive=keep_alive, drain=drain)
+    Server(config, on_listening, on_draining).run()

@@ -1,0 +1,124 @@
+"""Requests as a person would type them: each is a curl command, shown before it is run.
+
+Where there is no curl, httpx sends the same request, and the demo says so once.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+_TIMEOUT = 60.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`login` is `user:password` (Basic). At most one body: `form` is the file of a multipart part `file`, `file`
+    its raw bytes, `data` a JSON text, `fields` an urlencoded form."""
+
+    method: str
+    url: str
+    login: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    form: Path | None = None
+    file: Path | None = None
+    data: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+    def words(self) -> list[str]:
+        """The curl command."""
+        has_body = self.form or self.data is not None or self.fields
+        implied = "PUT" if self.file and self.method == "PUT" else "POST" if has_body else "GET"
+        words = ["curl", "-i"]
+        if self.method != implied or self.form:
+            words += ["-X", self.method]
+        if self.login:
+            words += ["-u", self.login]
+        for name, value in self.headers.items():
+            words += ["-H", f"{name}: {value}"]
+        for name, value in self.fields.items():
+            words += ["--data-urlencode", f"{name}={value}"]
+        if self.data is not None:
+            words += ["-d", self.data]
+        if self.form:
+            words += ["-F", f"file=@{self.form}"]
+        if self.file:
+            words += ["-T", str(self.file)] if self.method == "PUT" else ["--data-binary", f"@{self.file}"]
+        return [*words, self.url]
+
+    def __str__(self) -> str:
+        return shlex.join(self.words())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`status` 0: there was none."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON; an empty object if it is none, so that what was expected of it is simply missing."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return {}
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+NONE = Answer(0, {}, b"")
+
+
+def have_curl() -> bool:
+    return shutil.which("curl") is not None
+
+
+def send(request: Request) -> Answer:
+    return _by_curl(request) if have_curl() else _by_httpx(request)
+
+
+def _by_curl(request: Request) -> Answer:
+    """The command as shown, with its output split into files. The user's own ~/.curlrc is left out of it."""
+    with tempfile.TemporaryDirectory(prefix="loadingdock-curl-") as folder:
+        head, body = Path(folder, "head"), Path(folder, "body")
+        words = request.words()
+        words[1:2] = ["-q", "-sS", "-D", str(head), "-o", str(body), "--max-time", str(_TIMEOUT), "--noproxy", "*"]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode or not head.exists():
+            return NONE
+        # The last block is the answer; others are "100 Continue".
+        lines = head.read_text("latin-1").strip().split("\r\n\r\n")[-1].split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        return Answer(int(lines[0].split()[1]), headers, body.read_bytes() if body.exists() else b"")
+
+
+def _by_httpx(request: Request) -> Answer:
+    name, _, password = (request.login or "").partition(":")
+    try:
+        with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
+            answer = client.request(
+                request.method,
+                request.url,
+                headers=dict(request.headers),
+                auth=(name, password) if request.login else None,
+                files={"file": (request.form.name, request.form.read_bytes())} if request.form else None,
+                data=dict(request.fields) or None,
+                content=request.file.read_bytes() if request.file else request.data,
+            )
+    except httpx.TransportError:
+        return NONE
+    return Answer(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content)
