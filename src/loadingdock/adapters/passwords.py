@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import VerificationError
 
 from loadingdock.core.errors import Unavailable
 
@@ -44,8 +44,8 @@ class Argon2Passwords:
 
     def _verify(self, password: str, hash: str | None) -> bool:
         try:
-            matches = self._hasher.verify(hash or self._hash_of_nobody(), password)
-        except (VerificationError, InvalidHashError):
+            matches = self._hasher.verify(self._hash_of_nobody() if hash is None else hash, password)
+        except (VerificationError, ValueError):  # a mismatch, or no hash at all
             return False
         return matches and hash is not None
 

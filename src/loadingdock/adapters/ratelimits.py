@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import MemoryStorage, Storage
+from limits.aio.storage import MemoryStorage, RedisStorage, Storage
 from limits.aio.strategies import FixedWindowRateLimiter
-from limits.errors import ConfigurationError, StorageError
-from limits.storage import storage_from_string
+from limits.errors import StorageError
 
 from loadingdock.core.errors import Unavailable
 
@@ -24,9 +25,13 @@ def rate_limiter(url: str = "memory://") -> WindowRateLimiter:
     if not url.startswith(("redis://", "rediss://", "redis+unix://")):
         raise ValueError(f"{url!r} is no place to count in; write redis://host:port/number or memory://.")
     try:
-        return WindowRateLimiter(storage_from_string(f"async+{url}", implementation="redispy", wrap_exceptions=True))
-    except ConfigurationError as error:
-        raise ValueError(f"Counting in Redis needs its client: pip install 'loadingdock[redis]' ({error}).") from None
+        from redis.asyncio import ConnectionPool
+    except ImportError:
+        raise ValueError("Counting in Redis needs its client: pip install 'loadingdock[redis]'.") from None
+    # A pool of our own: the library opens one that it never closes.
+    pool = ConnectionPool.from_url(url.replace("redis+unix://", "unix://"))
+    options: dict[str, Any] = {"connection_pool": pool}
+    return WindowRateLimiter(RedisStorage(url, implementation="redispy", wrap_exceptions=True, **options), pool.aclose)
 
 
 class WindowRateLimiter:
@@ -36,8 +41,13 @@ class WindowRateLimiter:
     next hit is allowed. What they would spare is a burst of twice the limit around the end of a window.
     """
 
-    def __init__(self, storage: Storage) -> None:
+    def __init__(self, storage: Storage, close: Callable[[], Awaitable[None]] | None = None) -> None:
         self._strategy = FixedWindowRateLimiter(storage)
+        self._close = close
+
+    async def close(self) -> None:
+        if self._close is not None:
+            await self._close()
 
     async def hit(self, limit: str, *key: str, cost: int = 1) -> int:
         item, parts = _parsed(limit), _quoted(key)
