@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,8 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
     made: list[Service] = []
 
-    def make(*, wrapper: tuple[str, ...] = (), **settings: object) -> Service:
-        made.append(Service(tmp_path / f"service{len(made)}" / "data", wrapper=wrapper, **settings))
+    def make(*, wrapper: Sequence[str] = (), **settings: object) -> Service:
+        made.append(Service(tmp_path / f"service{len(made)}" / "data", settings, wrapper=wrapper))
         return made[-1]
 
     yield make

@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from loadingdock.bootstrap import services as open_services
+from loadingdock.bootstrap import system
 from loadingdock.core.administration import NewClient, operator
 from loadingdock.core.model import Company, File, State
 from loadingdock.core.ports import FileFilter, Unit
@@ -38,6 +38,7 @@ T = TypeVar("T")
 
 _UNDER_WAY = frozenset({State.RECEIVED, State.PROCESSING})
 
+PROGRAM = (sys.executable, "-m", "loadingdock")
 READY_WITHIN = 60.0  # seconds; generous, for machines that are busy with something else
 PASSWORD = "correct-horse-battery"
 
@@ -88,12 +89,14 @@ class Service:
     """`settings` are those of `loadingdock.settings`, by their names in lower case; values as an environment variable
     would have them. `wrapper` goes before the command: strace, prlimit."""
 
-    def __init__(self, data: Path, *, wrapper: tuple[str, ...] = (), **settings: object) -> None:
+    def __init__(
+        self, data: Path, settings: Mapping[str, object] | None = None, *, wrapper: Sequence[str] = ()
+    ) -> None:
         self.data = data
         self._port = Port()
         self._wrapper = wrapper
         self.url = f"http://127.0.0.1:{self._port.number}"
-        values = {"public_url": self.url, "data": data, "log_level": "info", **settings}
+        values = {"public_url": self.url, "data": data, "log_level": "info", **(settings or {})}
         self._settings: dict[str, str] = {name: str(value) for name, value in values.items()}
         self._log_path = data.parent / f"{data.name}.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -121,16 +124,7 @@ class Service:
 
     def start(self, *, wait: bool = True) -> Service:
         self.data.mkdir(parents=True, exist_ok=True)
-        command = [
-            sys.executable,
-            "-m",
-            "loadingdock",
-            "serve",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self._port.number),
-        ]
+        command = [*PROGRAM, "serve", "--host", "127.0.0.1", "--port", str(self._port.number)]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._wrapper, *command],
@@ -227,8 +221,8 @@ class Desk:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="desk", daemon=True)
         self._thread.start()
-        self._lifetime = open_services(settings)
-        self.services: Services = self._run(self._lifetime.__aenter__())
+        self._lifetime = system(settings)
+        self.services: Services = self._run(self._lifetime.__aenter__()).services
 
     def close(self) -> None:
         self._run(self._lifetime.__aexit__(None, None, None))

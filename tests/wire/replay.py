@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from loadingdock.core.model import Company
+from loadingdock.web.dialect import Dialect
 from tests.service import PASSWORD, Service
 from tests.wire import failing
+from tests.wire.bodies import body
 from tests.wire.transcripts import (
     Exchange,
     Memory,
@@ -34,16 +38,18 @@ class Replay:
     transcript: Transcript
     service_with: ServiceWith
 
+    memory: Memory = field(default_factory=Memory)
+    companies: dict[str, Company] = field(default_factory=dict)
+
     def run(self) -> None:
         wanted = dict(word.split("=", 1) for words in self.transcript.given("service") for word in words)
         service = self.service_with(wanted)
-        self.memory = Memory(password=PASSWORD, host=service.url.removeprefix("http://"), url=service.url)
-        self.companies = {}
+        self.memory.update(password=PASSWORD, host=service.url.removeprefix("http://"), url=service.url)
         for directive in self.transcript.directives:
             self._give(directive.split()[1:], service)
         with ExitStack() as stack:
             if failures := self.transcript.given("failure"):
-                client = stack.enter_context(failing.client(service, failures[0][0]))
+                client = stack.enter_context(failing.client(service, _dialect(self.transcript), failures[0][0]))
             else:
                 client = stack.enter_context(service.client())
             for exchange in self.transcript.exchanges:
@@ -64,8 +70,8 @@ class Replay:
                 self.memory[name] = company.code
                 self.memory[f"{name}.number"] = str(company.number)
             case "user":
-                login, _, company = name.rpartition("@")
-                service.desk.user(self._company(company), *rest, name=login)
+                login, _, code = name.rpartition("@")
+                service.desk.user(self._company(code), *rest, name=login)
             case "key":
                 self.memory[name] = service.desk.key(self._company(rest[1]), *rest[2:])
             case "client":
@@ -78,7 +84,7 @@ class Replay:
             case _:
                 raise TranscriptError(f"{self.transcript.path}: nothing known as `given {what}`")
 
-    def _company(self, name: str):
+    def _company(self, name: str) -> Company:
         if name not in self.companies:
             raise TranscriptError(f"{self.transcript.path}: no `given company {name}` before it is used")
         return self.companies[name]
@@ -86,21 +92,21 @@ class Replay:
     # --- exchanges ---
 
     def _exchange(self, client: httpx.Client, exchange: Exchange) -> None:
-        body, headers = self._body(exchange)
+        content, headers = self._body(exchange)
         own = {name.lower() for name, _ in exchange.headers}
         sent = [(name, self.memory.fill(value)) for name, value in exchange.headers]
         sent += [(name, value) for name, value in headers if name.lower() not in own]
         path = self.memory.fill(exchange.path)
-        response = client.request(exchange.method, path, headers=sent, content=body)
+        response = client.request(exchange.method, path, headers=sent, content=content)
         self._check(exchange, response)
 
     def _body(self, exchange: Exchange) -> tuple[bytes | None, list[tuple[str, str]]]:
         if exchange.form == "multipart":
-            body, content_type = encode_form(exchange.parts, self.memory, self._sample)
-            return body, [("Content-Type", content_type)]
+            form, content_type = encode_form(exchange.parts, self.memory, self._sample)
+            return form, [("Content-Type", content_type)]
         if exchange.form == "form":
-            body, content_type = encode_urlencoded(exchange.parts, self.memory)
-            return body, [("Content-Type", content_type)]
+            form, content_type = encode_urlencoded(exchange.parts, self.memory)
+            return form, [("Content-Type", content_type)]
         text = exchange.body
         if text is None:
             return None, []
@@ -112,9 +118,7 @@ class Replay:
         beside = self.transcript.path.parent / name
         if beside.is_file():
             return beside.read_bytes()
-        from tests.samples import sample
-
-        return sample(name)
+        return body(name)
 
     def _check(self, exchange: Exchange, response: httpx.Response) -> None:
         where = f"{self.transcript.path}:{exchange.line} ({exchange.title})"
@@ -137,6 +141,12 @@ class Replay:
         if "json" in response.headers.get("content-type", ""):
             actual, expected = compact_json(response.content), compact(expected_body)
         assert compare(expected, actual, self.memory), f"{where}\n{_difference(expected, actual)}\nin\n{shown}"
+
+
+def _dialect(transcript: Transcript) -> Dialect:
+    module = importlib.import_module(f"loadingdock.dialects.{transcript.path.parent.parent.name}")
+    dialect: Dialect = module.dialect
+    return dialect
 
 
 def _show(response: httpx.Response) -> str:

@@ -20,7 +20,7 @@ def service_with(service: Service, tmp_path_factory: pytest.TempPathFactory) -> 
     def find(settings: dict[str, str]) -> Service:
         wanted = frozenset(settings.items())
         if wanted not in started:
-            started[wanted] = Service(tmp_path_factory.mktemp("golden") / "data", **settings)
+            started[wanted] = Service(tmp_path_factory.mktemp("golden") / "data", settings=settings)
             started[wanted].start()
         return started[wanted]
 

@@ -32,9 +32,9 @@ a directive, all others are prose:
     given failure ERROR                       whoever authenticates is answered with that core error (`StorageFull`)
     wait                                      before the exchange: until every file has been processed
 
-Request bodies: text behind an empty line, or `@NAME` alone for a sample file (see `tests/samples.py`; `@NAME` beside
-the transcript wins), or a section `[multipart]` or `[form]` of `name: value` lines, where a value that begins with
-`@` is a sample file with optional `; filename="..."; type=...`. A body of `{{bytes N}}` is N bytes of the letter x.
+Request bodies: text behind an empty line, or `@NAME` alone for a sample file (those of `tests/wire/bodies.py`; one
+beside the transcript wins), or a section `[multipart]` or `[form]` of `name: value` lines, where a value that begins
+with `@` is a sample file with optional `; filename="..."; type=...`. `{{bytes N}}` is N times the letter x.
 
 Expected headers are compared, others are not looked at; `Name: {{absent}}` wants it missing. Without a section behind
 an empty line the body must be empty. JSON is compared with its order of keys and without its white space.
@@ -48,7 +48,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
@@ -80,6 +80,9 @@ _FILE = re.compile(r'@([\w.-]+)((?:;\s*[\w*]+=(?:"[^"]*"|[^;\s]+))*)')
 _OPTION = re.compile(r';\s*([\w*]+)=(?:"([^"]*)"|([^;\s]+))')
 
 _DIRECTIVES = ("given ", "wait")
+
+
+Wrong = Callable[[str], "TranscriptError"]  # knows the file and line
 
 
 class TranscriptError(ValueError):
@@ -193,23 +196,23 @@ def _exchange(path: Path, title: str, line: int, lines: list[str], directives: l
     return exchange
 
 
-def _message(lines: list[str], wrong: object) -> tuple[list[tuple[str, str]], list[str]]:
+def _message(lines: list[str], wrong: Wrong) -> tuple[list[tuple[str, str]], list[str]]:
     headers: list[tuple[str, str]] = []
     for number, text in enumerate(lines):
         if not text.strip() or text.startswith("["):
             return headers, lines[number:] if text.startswith("[") else lines[number + 1 :]
         found = _HEADER.fullmatch(text)
         if found is None:
-            raise wrong(f"{text!r} is no header")  # type: ignore[operator]
+            raise wrong(f"{text!r} is no header")
         headers.append((found[1], found[2].strip()))
     return headers, []
 
 
-def _part(text: str, wrong: object) -> Part:
+def _part(text: str, wrong: Wrong) -> Part:
     name, colon, value = text.partition(":")
     value = value.strip()
     if not colon:
-        raise wrong(f"{text!r} is no form field; write `name: value`")  # type: ignore[operator]
+        raise wrong(f"{text!r} is no form field; write `name: value`")
     found = _FILE.fullmatch(value)
     if found is None:
         return Part(name.strip(), value)
@@ -249,7 +252,7 @@ def basic(login: str, memory: Memory) -> str:
     return "Basic " + base64.b64encode(f"{login}:{password}".encode()).decode()
 
 
-def encode_form(parts: list[Part], memory: Memory, sample: object) -> tuple[bytes, str]:
+def encode_form(parts: list[Part], memory: Memory, sample: Callable[[str], bytes]) -> tuple[bytes, str]:
     """`multipart/form-data` as curl sends it."""
     boundary = "------------------------golden0transcript"
     out: list[bytes] = []
@@ -261,7 +264,7 @@ def encode_form(parts: list[Part], memory: Memory, sample: object) -> tuple[byte
         head += f'; filename="{memory.fill(part.filename or "")}"'
         if part.content_type:
             head += f"\r\nContent-Type: {part.content_type}"
-        out.append(f"{head}\r\n\r\n".encode() + sample(part.file) + b"\r\n")  # type: ignore[operator]
+        out.append(f"{head}\r\n\r\n".encode() + sample(part.file) + b"\r\n")
     return b"".join([*out, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
 
 

@@ -60,6 +60,7 @@ def application(dialect: Dialect, description: str) -> FastAPI:
     handle = _handler(dialect.render)
     for error in (DockError, HTTPException, RequestValidationError):
         app.add_exception_handler(error, handle)
+    app.add_exception_handler(Exception, _pass_on)
     return app
 
 
@@ -68,6 +69,12 @@ def _handler(render: Render) -> Callable[[Request, Exception], Awaitable[Respons
         return render(of_framework(error), request)
 
     return handle
+
+
+async def _pass_on(request: Request, error: Exception) -> Response:
+    """What nobody foresaw goes up to `web.app`, which answers by `render_unexpected`: without this the framework would
+    answer in words of its own before."""
+    raise error
 
 
 def render_unexpected(dialect: Dialect, request: Request, error: Exception) -> Response:
