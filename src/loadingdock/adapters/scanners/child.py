@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loadingdock.adapters.confined.child import Answer, serve
-from loadingdock.adapters.scanners.archives import Kind, Limits, Walk
+from loadingdock.adapters.scanners.archives import Limits, Walk
 
 
 class _Infected(Exception):
@@ -32,7 +32,6 @@ def _prepare() -> tuple[Answer, Any]:
 
 def _inspect(request: Mapping[str, Any], rules: Any) -> Answer:
     """{"verdict", "detail"}; the verdict `scanner_down` where the machine failed and not the file."""
-    ignored = {Kind(kind) for kind in request["ignored"]}
     opaque: list[str] = []
 
     def look(file: BinaryIO, name: str) -> None:
@@ -56,7 +55,7 @@ def _inspect(request: Mapping[str, Any], rules: Any) -> Answer:
         return _answer("infected", str(found))
     except OSError as error:  # no room for temporary files, a disk that fails
         return _answer("scanner_down", f"{type(error).__name__}: {error}")
-    problems = opaque + [str(problem) for problem in walk.problems if problem.kind not in ignored]
+    problems = opaque + [str(problem) for problem in walk.problems]
     if problems:
         return _answer("unscannable", problems[0])
     return _answer("clean", "")

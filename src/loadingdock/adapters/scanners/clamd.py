@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from loadingdock.adapters.confined import Limits as ChildLimits
-from loadingdock.adapters.scanners.archives import Kind, Limits
+from loadingdock.adapters.scanners.archives import Limits
 from loadingdock.adapters.scanners.inspection import Inspection, as_file
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ScanResult, Verdict
@@ -52,9 +52,10 @@ def classify(reply: bytes) -> ScanResult:
 class ClamdScanner:
     """`address` is clamd://host:port or clamd:///path/to/socket.
 
-    clamd cannot be asked for its limits, so they are told: `max_stream` is its StreamMaxLength and `max_entry` its
-    MaxFileSize, in bytes. Archives are opened here first, as far as `archives` goes, because clamd passes over an
-    entry larger than MaxFileSize and calls the archive clean. `timeout` in seconds is for one whole scan.
+    clamd cannot be asked for its limits, so they are told: `max_stream` is its StreamMaxLength, `max_entry` its
+    MaxFileSize and `unpacked` its MaxScanSize, in bytes. Archives are opened here first, because clamd 1.4 calls clean
+    what it passed over: a zip's entry that unpacks to more than MaxFileSize, a zip without its end, a method that it
+    does not know. `timeout` in seconds is for one whole scan. Temporary files go to `folder`; None: the system's place.
     """
 
     name = "ClamAV"
@@ -79,7 +80,6 @@ class ClamdScanner:
             child=ChildLimits(file_size=max_entry, wall=timeout),
             children=1,
             folder=folder,
-            ignored=(Kind.UNKNOWN,),  # clamd knows more methods
         )
 
     async def scan(self, body: AsyncIterator[bytes], size: int, path: Path | None = None) -> ScanResult:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
 from loadingdock.adapters.confined import ChildFailed, ChildUnavailable, Failure, Pool
 from loadingdock.adapters.confined import Limits as ChildLimits
-from loadingdock.adapters.scanners.archives import Kind, Limits
+from loadingdock.adapters.scanners.archives import Limits
 from loadingdock.core.model import ScanResult, Verdict
 
 
@@ -54,11 +54,9 @@ class Inspection:
         child: ChildLimits,
         children: int,
         folder: Path | None,
-        ignored: Collection[Kind] = (),
     ) -> None:
         self._archives = asdict(archives)
         self._folder = str(folder) if folder else None
-        self._ignored = sorted(ignored)
         self._pool = Pool("loadingdock.adapters.scanners.child", *map(str, rules), limits=child, size=children)
 
     async def look(self, path: Path, size: int) -> ScanResult:
@@ -67,7 +65,6 @@ class Inspection:
             "size": size,
             "limits": self._archives,
             "folder": self._folder,
-            "ignored": self._ignored,
         }
         try:
             try:

@@ -30,9 +30,17 @@ def unpack(file: BinaryIO, *, refuse: Callable[[str, bool], bool], start: Callab
     """Every file of the archive goes to a sink of its own, one after the other.
 
     `refuse(name, link)` is asked of every entry first, and what it refuses is not unpacked. Raises BadArchive,
-    Encrypted, and whatever a sink raises.
+    Encrypted, and whatever `refuse` or a sink raises.
     """
     stopped: list[Exception] = []
+
+    def refused(name: str, link: bool) -> bool:
+        try:
+            return refuse(name, link)
+        except Exception as error:
+            stopped.append(error)
+            raise
+
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     try:
@@ -44,7 +52,7 @@ def unpack(file: BinaryIO, *, refuse: Callable[[str, bool], bool], start: Callab
             wanted = [
                 entry.filename
                 for entry in archive.files
-                if not refuse(entry.filename, entry.is_symlink or entry.is_junction or entry.is_socket)
+                if not refused(entry.filename, entry.is_symlink or entry.is_junction or entry.is_socket)
             ]
             archive.extract(targets=wanted, factory=_Factory(start, stopped))
     except PasswordRequired as error:
