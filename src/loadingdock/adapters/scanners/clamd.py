@@ -29,7 +29,7 @@ MAX_REPLY = 4096
 _CONNECT = 5.0  # seconds
 _PING = 10.0
 _LENGTH = struct.Struct(">I")
-_FOUND = re.compile(r"stream: (?P<name>.+) FOUND")
+_FOUND = re.compile(r"stream: (?P<name>[^\0]+) FOUND")
 _UNSCANNABLE = ("Heuristics.Encrypted.", "Heuristics.Limits.Exceeded")
 
 
