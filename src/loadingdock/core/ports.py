@@ -6,7 +6,7 @@ there is no room. No other engine error leaves an adapter.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -440,11 +440,16 @@ class BlobStore(Protocol):
 
     def resume(self, key: str, offset: int, *, digests: Iterable[str] = ()) -> AbstractAsyncContextManager[BlobWriter]:
         """Continues a suspended blob at `offset`, dropping what lies behind it. Leaving without `commit` keeps the
-        bytes up to the last `suspend`."""
+        bytes up to the last `suspend`.
+
+        While one lasts, another of the same key raises Conflict. Nothing is dropped before the first write: inside
+        the context a caller can still find that its record has moved on, and leave. Fewer bytes than `offset` raise
+        OffsetMismatch, an unknown key NotFound("blob")."""
         ...
 
-    def read(self, key: str, start: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """Pieces of at most 1 MiB. A missing key raises NotFound("blob") at the first piece."""
+    def read(self, key: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
+        """Pieces of at most 1 MiB. A missing key raises NotFound("blob") at the first piece. Who stops before the end
+        closes it."""
         ...
 
     def local_path(self, key: str) -> Path | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from loadingdock.core.errors import InvalidInput
 
 # Unquoted values may hold more than a token's characters, because clients send such boundaries. No part of the
 # pattern can match the same characters in two ways, so a hostile value costs linear time.
 _PARAMETER = re.compile(r';[ \t]*(?:([!#$%&\'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\.)*"|[^\s";]*)[ \t]*)?')
+_NOT_PLAIN = re.compile(r'[^\x20-\x7e]|["\\%]')
+_ATTR = "!#$&+-.^_`|~"  # RFC 8187's attr-char besides letters and digits
 _EXTENDED = re.compile(r"(utf-8|iso-8859-1)'[^']*'((?:[!#$&+.^_`|~0-9A-Za-z-]|%[0-9A-Fa-f]{2})*)", re.IGNORECASE)
 
 
@@ -51,3 +53,11 @@ def extended(header: str, value: str) -> str:
     except UnicodeDecodeError:
         pass
     raise InvalidInput(f"{header} has an extended parameter that cannot be read: {value[:80]!r}.", field=header)
+
+
+def content_disposition(name: str, *, inline: bool) -> str:
+    """The field's value for a file of any name (RFC 6266, RFC 8187): `filename` with what is not plain ASCII replaced,
+    and `filename*` where something had to be. Percent signs are replaced too, since some clients decode them."""
+    plain = _NOT_PLAIN.sub("_", name)
+    value = f'{"inline" if inline else "attachment"}; filename="{plain}"'
+    return value if plain == name else f"{value}; filename*=UTF-8''{quote(name.encode(errors='replace'), safe=_ATTR)}"
