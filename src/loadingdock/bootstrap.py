@@ -158,16 +158,18 @@ async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:
 
 
 def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:
+    scanner: Scanner
     if settings.scanner_url is not None:
-        return ClamdScanner(
+        scanner = ClamdScanner(
             settings.scanner_url,
             max_stream=settings.scanner_max_stream,
             max_entry=settings.scanner_max_entry,
             timeout=settings.scanner_timeout,
         )
-    local = LocalScanner(settings.rules)
-    opened.push_async_callback(local.close)
-    return local
+    else:
+        scanner = LocalScanner(settings.rules)
+    opened.push_async_callback(scanner.close)
+    return scanner
 
 
 def _outside(settings: Settings) -> tuple[OutsideIssuer, ...]:

@@ -534,6 +534,8 @@ class Scanner(Protocol):
         """Its version; raises Unavailable("scanner")."""
         ...
 
+    async def close(self) -> None: ...
+
 
 class TypeDetector(Protocol):
     """MIME types from bytes. Never an exception: unknown bytes are application/octet-stream, none at all
