@@ -87,7 +87,7 @@ def configure(
     root.handlers[:] = [handler]
     root.setLevel(least)
     # Libraries that tell every request or every step of theirs: only what is wrong is of interest here.
-    for chatty in ("httpx", "httpcore", "asyncio", "uvicorn.access", "multipart"):
+    for chatty in ("httpx", "httpcore", "asyncio", "uvicorn.access", "uvicorn.error", "multipart"):
         logging.getLogger(chatty).setLevel(max(least, logging.WARNING))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +23,8 @@ def settings() -> Settings:
 def with_system(work: Callable[[System], Awaitable[T]]) -> T:
     """Runs `work` on the installation that the settings name. Logs of the command go to standard error as text:
     whoever typed it is in front of it."""
+    import asyncio
+
     from loadingdock import logs
     from loadingdock.bootstrap import system
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,8 @@ def register(app: typer.Typer) -> None:
 
 def doctor(as_json: Json = False) -> None:
     """Check settings, database, store, scanner, clock and disk; say what to do. Code 1 if anything fails."""
+    import asyncio
+
     from pydantic import ValidationError
 
     from loadingdock import logs

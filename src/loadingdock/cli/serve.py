@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -15,6 +14,8 @@ from loadingdock.cli.desk import settings
 from loadingdock.cli.output import CommandFailed, Json, answer
 
 if TYPE_CHECKING:
+    import asyncio
+
     from loadingdock.settings import Settings
     from loadingdock.web.services import Services
 
@@ -34,6 +35,8 @@ def serve(
     Says in one line when it is ready, where, with which scanner and where its data lie. On SIGTERM it takes no new
     connections, lets requests and jobs end for as long as the setting `drain` says, and gives the rest back.
     """
+    import asyncio
+
     from loadingdock import logs
     from loadingdock.web import server
     from loadingdock.web.app import Application
@@ -48,6 +51,7 @@ def serve(
     life = _Life(chosen, worker, draining)
 
     def listening(_: str, __: int) -> None:
+        life.listening = True
         answer(as_json, life.described(address), life.sentence(address))
 
     for number in (signal.SIGTERM, signal.SIGINT):  # before and after the server's own handlers: end well
@@ -62,7 +66,7 @@ def serve(
     )
     if life.failure is not None:
         raise life.failure
-    if life.services is None:
+    if not life.listening:
         raise CommandFailed("The service did not start; its log says why.", "not_started")
 
 
@@ -73,6 +77,7 @@ class _Life:
         self._settings = chosen
         self._worker = worker
         self._draining = draining
+        self.listening = False
         self.services: Services | None = None
         self.failure: Exception | None = None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,8 @@ def work(as_json: Json = False) -> None:
 
     On SIGTERM it claims no more; jobs that do not end within the setting `drain` go back to the queue.
     """
+    import asyncio
+
     from loadingdock import logs
 
     chosen = settings()
@@ -32,6 +33,8 @@ def work(as_json: Json = False) -> None:
 
 
 async def _work(chosen: Settings, as_json: bool) -> None:
+    import asyncio
+
     from loadingdock.bootstrap import system
 
     async with system(chosen) as opened:

@@ -9,18 +9,21 @@ import zlib
 from loadingdock.core.diagnosis import eicar
 
 
-def pdf(text: str) -> bytes:
-    """One page with one line of text (ISO 32000-1, 7.5: header, body, cross-reference table, trailer). ASCII only."""
+def pdf(text: str, filling: bytes = b"") -> bytes:
+    """One page with one line of text (ISO 32000-1, 7.5: header, body, cross-reference table, trailer). ASCII only.
+    `filling` goes into a stream that no page shows."""
     shown = text.replace("\\", r"\\").replace("(", r"\(").replace(")", r"\)")
     stream = f"BT /F1 14 Tf 72 720 Td ({shown}) Tj ET".encode("ascii")
-    objects = (
+    objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
         b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R"
         b" /Resources << /Font << /F1 5 0 R >> >> >>",
         b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    )
+    ]
+    if filling:
+        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(filling), filling))
     file = bytearray(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
     places = []
     for number, content in enumerate(objects, 1):

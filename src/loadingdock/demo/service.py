@@ -44,7 +44,7 @@ class Throwaway:
         """Seconds until it was ready."""
         started = time.monotonic()
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - words of our own, and no shell
                 [*_PROGRAM, "serve", "--port", str(self.port)],
                 env=self._environment,
                 cwd=self.folder,
@@ -65,6 +65,10 @@ class Throwaway:
                 time.sleep(0.05)
         raise DemoFailed(f"The service was not ready within {_READY_WITHIN:.0f} s:\n{self.log()}")
 
+    @property
+    def pid(self) -> int:
+        return 0 if self._process is None else self._process.pid
+
     def kill(self) -> None:
         """SIGKILL, to the process and its children: what is not durable now is lost."""
         if self._process is not None and self._process.poll() is None:
@@ -84,7 +88,7 @@ class Throwaway:
 
     def command(self, *words: str, secret: str | None = None) -> tuple[int, dict[str, Any]]:
         """An operator's command with `--json`: (exit code, its object)."""
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - words of our own, and no shell
             [*_PROGRAM, *words, "--json"],
             env=self._environment,
             cwd=self.folder,

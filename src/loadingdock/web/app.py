@@ -56,6 +56,15 @@ class Application:
     async def start(self) -> Services:
         self._running = self._lifetime()
         services = await self._running.__aenter__()
+        try:
+            self._mount(services)
+        except BaseException:
+            await self.stop()
+            raise
+        self._services = services
+        return services
+
+    def _mount(self, services: Services) -> None:
         built = [(dialect, dialect.build(services)) for dialect in self._dialects]
         references = documents(tuple(built))
         for dialect in (oauth.dialect, objects.dialect, operations.dialect, references):
@@ -66,8 +75,6 @@ class Application:
                     taken = self._routes[prefix][0].name
                     raise RuntimeError(f"{dialect.name} and {taken} both want {prefix}")
                 self._routes[prefix] = (dialect, app)
-        self._services = services
-        return services
 
     async def stop(self) -> None:
         if self._running is not None:
