@@ -19,7 +19,7 @@ from urllib.parse import quote
 from loadingdock.core.access import Access, permit
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import Forbidden
-from loadingdock.core.model import File, Principal, Upload, Version
+from loadingdock.core.model import Digest, File, Principal, Upload, Version
 from loadingdock.core.ports import Clock, Presigner, Records, Unit
 
 PREFIX = "/objects"
@@ -28,6 +28,7 @@ PUBLIC_PREFIX = "/public"
 _PERMISSION = "X-Dock-Permission"
 _MAX_SIZE = "X-Dock-Max-Size"
 _LENGTH = "X-Dock-Length"
+_DIGESTS = "X-Dock-Digests"
 _SHA256 = "x-amz-checksum-sha256"  # S3's own name for it, and its base64
 
 # Slashes in the path of a download (`/objects/{number}/{file}/{version}/{name}`) and of the append to an upload
@@ -37,12 +38,13 @@ _DOWNLOAD, _APPEND = 5, 4
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that holds: who answers for it, under which permission, and the segments of its path behind the
-    company's number."""
+    """A link that holds: who answers for it, under which permission, the segments of its path behind the company's
+    number, and the digests that were claimed of the whole when it was made."""
 
     principal: Principal
     permission: str
     path: tuple[str, ...]
+    digests: tuple[Digest, ...] = ()
 
 
 class Links:
@@ -76,17 +78,22 @@ class Links:
             query=query,
         )
 
-    async def append_url(self, principal: Principal, upload: Upload, *, permission: str) -> str:
+    async def append_url(
+        self, principal: Principal, upload: Upload, *, permission: str, digests: Sequence[Digest] = ()
+    ) -> str:
         """The address of an upload that has begun: PATCH, HEAD and DELETE. It ends with the upload's time, and with
-        this attempt: once its bytes were dropped, the address is unknown."""
+        this attempt: once its bytes were dropped, the address is unknown. `digests` are to be checked at its end."""
         now = self._clock.now()
+        query = {_PERMISSION: permission}
+        if digests:
+            query[_DIGESTS] = ",".join(f"{digest.algorithm}:{digest.value.hex()}" for digest in digests)
         return self._presigner.url(
             "PATCH",
             f"{PREFIX}/{principal.company.number}/{upload.id}/{attempt(upload)}",
             signer=await self._access.signer(principal),
             expires_in=upload.expires_at - now,
             now=now,
-            query={_PERMISSION: permission},
+            query=query,
         )
 
     async def download_url(
@@ -133,8 +140,17 @@ class Links:
             raise Forbidden("link")
         granted = signed.query.get(_PERMISSION, "")
         permission, _, namespace = granted.partition("/")
-        permit(principal, permission, namespace or None)
-        return Link(principal, granted, tuple(path))
+        try:
+            permit(principal, permission, namespace or None)
+        except Forbidden as error:
+            self._access.denied(principal, error)
+            raise
+        return Link(principal, granted, tuple(path), _digests(signed.query.get(_DIGESTS, "")))
+
+
+def _digests(text: str) -> tuple[Digest, ...]:
+    pairs = [one.split(":") for one in text.split(",") if one]
+    return tuple(Digest(algorithm, bytes.fromhex(value)) for algorithm, value in pairs)
 
 
 def attempt(upload: Upload) -> str:

@@ -9,15 +9,17 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 
-from loadingdock.core.errors import Conflict
+from loadingdock.core.errors import Conflict, DockError
 from loadingdock.core.receiving import Batches
 
 
 class Turn:
-    """The time in which one request sends bytes. `over`: somebody else asked for it to end."""
+    """The time in which one request sends bytes. `over`: somebody else asked for it to end. `broken`: the body was not
+    what its request said, which says nothing of the bytes that came before."""
 
     def __init__(self) -> None:
         self.over = False
+        self.broken = False
         self.ended = asyncio.Event()
         self._waiting: asyncio.Timeout | None = None
 
@@ -35,6 +37,9 @@ class Turn:
                 if not self.over:
                     raise
                 return
+            except DockError:
+                self.broken = True
+                raise
             finally:
                 self._waiting = None
             yield batch

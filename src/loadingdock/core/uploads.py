@@ -233,7 +233,8 @@ class Uploads:
         is kept. With `last` the upload is complete. A length that the declaration knows is remembered.
 
         Raises OffsetMismatch; Conflict while another request appends, or when one ended this one. What shows that
-        these bytes can never become the file (too many, another type, a wrong digest) drops all of them.
+        these bytes can never become the file (too many, another type, a wrong digest) drops all of them; a body that
+        fails by itself leaves what was there before.
         """
         if offset != upload.offset:
             raise OffsetMismatch(current=upload.offset, claimed=offset)
@@ -252,7 +253,8 @@ class Uploads:
                 file = await self._complete(principal, upload, declaration, blob)
                 return replace(upload, offset=blob.size, completed_at=file.version.updated_at), file
             except _HOPELESS:
-                await self._drop(upload)
+                if not turn.broken:
+                    await self._drop(upload)
                 raise
 
     def _staged(self, upload: Upload, declaration: Declaration) -> AbstractAsyncContextManager[BlobWriter]:

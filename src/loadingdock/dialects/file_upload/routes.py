@@ -1,0 +1,140 @@
+"""The one route of file-upload, and the preflight that browsers send before it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from loadingdock.core.access import permit
+from loadingdock.core.errors import (
+    AlreadyExists,
+    Forbidden,
+    NameRefused,
+    TooLarge,
+    TypeRefused,
+    Unauthenticated,
+)
+from loadingdock.core.model import Principal, Upload
+from loadingdock.core.settings import RETENTION
+from loadingdock.core.uploads import Declaration
+from loadingdock.dialects.file_upload import document, wire
+from loadingdock.web import cors
+from loadingdock.web.body import Body, Pace
+from loadingdock.web.context import context
+from loadingdock.web.credentials import Bearer, authorization
+from loadingdock.web.dialect import Dialect, application
+from loadingdock.web.errors import UnsupportedMediaType
+from loadingdock.web.forms import receive_json
+from loadingdock.web.parameters import parameters
+from loadingdock.web.services import Services
+
+PERMISSION = "transactions:post"
+
+_BODY_LIMIT = 64 * 1024
+_TRIES = 4  # of an id that is random among 2^53; more than one is rare enough to be a fault
+
+
+class Routes:
+    def __init__(self, services: Services, origins: cors.Origins) -> None:
+        self._services = services
+        self._origins = origins
+        self._pace = Pace(rate=services.limits.min_rate, deadline=services.limits.deadline.total_seconds())
+
+    async def initiate(self, request: Request) -> Response:
+        principal = await self._authorised(request)
+        asked = wire.read(await self._body(request))
+        company = principal.company
+        file_id, upload = await self._promise(principal, asked)
+        url = await self._services.links.upload_url(principal, upload, permission=PERMISSION)
+        as_string = company.get(wire.FILE_ID_TYPE) == "string"
+        return wire.initiated(request, url, file_id, as_string=as_string)
+
+    async def preflight(self, request: Request) -> Response:
+        return wire.preflight(request)
+
+    async def _authorised(self, request: Request) -> Principal:
+        """Whoever may post transactions. Nothing of the body has been asked for when it raises."""
+        credentials = authorization(request.scope["headers"], bare=True)
+        if not isinstance(credentials, Bearer):
+            raise Unauthenticated
+        known = context(request)
+        access = self._services.access
+        principal = await access.bearer(credentials.token, address=known.address, trace_id=known.trace_id)
+        cors.allow(request.scope, self._origins.of(principal.company))
+        try:
+            permit(principal, PERMISSION)
+        except Forbidden as error:
+            access.denied(principal, error)
+            raise
+        await access.limit(principal)
+        return principal
+
+    async def _body(self, request: Request) -> dict[str, object]:
+        media_type, _ = parameters("Content-Type", request.headers.get("content-type", ""))
+        if media_type != "application/json":
+            raise UnsupportedMediaType("The request's Content-Type must be application/json.")
+        return await receive_json(Body(request, max_size=_BODY_LIMIT, pace=self._pace))
+
+    async def _promise(self, principal: Principal, asked: wire.Asked) -> tuple[int, Upload]:
+        for _ in range(_TRIES - 1):
+            file_id = wire.new_file_id()
+            try:
+                return file_id, await self._initiate(principal, asked, file_id)
+            except AlreadyExists:
+                continue
+        file_id = wire.new_file_id()
+        return file_id, await self._initiate(principal, asked, file_id)
+
+    async def _initiate(self, principal: Principal, asked: wire.Asked, file_id: int) -> Upload:
+        company = principal.company
+        kept = company.get(RETENTION)
+        declaration = Declaration(
+            api=wire.API,
+            name=asked.name_for(file_id),
+            max_size=self._services.limits.max_body,
+            content_type=asked.content_type,
+            size=asked.size,
+            digests=() if asked.sha256 is None else (asked.sha256,),
+            strict_type=True,
+            alias=str(file_id),
+            keep=None if kept is None else timedelta(seconds=kept),
+        )
+        try:
+            _, upload = await self._services.uploads.initiate(
+                principal, declaration, expires_in=timedelta(seconds=company.get(wire.EXPIRES_IN))
+            )
+        except NameRefused as error:
+            raise wire.Invalid([("fileName", str(error))]) from None
+        except TooLarge as error:
+            raise wire.Invalid([("size", str(error))]) from None
+        except TypeRefused as error:
+            raise wire.Invalid([("contentType" if asked.name is None else "fileName", str(error))]) from None
+        return upload
+
+
+def build(services: Services) -> FastAPI:
+    app = application(dialect, document.DESCRIPTION)
+    origins = cors.Origins(services.records, services.clock, services.public_url)
+    routes = Routes(services, origins)
+
+    async def whose(path: str) -> tuple[str, ...]:
+        return await origins.of_anybody()
+
+    app.add_middleware(cors.Cors, whose=whose)
+    app.add_api_route(wire.PREFIX, routes.initiate, methods=["POST"], **document.INITIATE)
+    app.add_api_route(wire.PREFIX, routes.preflight, methods=["OPTIONS"], include_in_schema=False)
+    return app
+
+
+dialect = Dialect(
+    name=wire.API,
+    title="File upload",
+    summary="An upload is initiated with its type; the answer says where the bytes go and which id they have.",
+    prefixes=(wire.PREFIX,),
+    build=build,
+    render=wire.render,
+    settings=wire.SETTINGS,
+)
