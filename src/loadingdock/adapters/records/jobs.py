@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import heapq
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from loadingdock.adapters.records.bell import Bell
 from loadingdock.adapters.records.executor import JOBS, Engine, Executor, Part, Row
-from loadingdock.adapters.records.values import from_json, micros, micros_of, moment, moment_or_none, to_json
+from loadingdock.adapters.records.values import from_json, micros, micros_of, moment, moment_or_none, new_id, to_json
 from loadingdock.core.model import Job, JobState
 
 
@@ -28,7 +27,7 @@ class JobRows(Part):
         run_at: datetime | None = None,
         dedupe_key: str | None = None,
     ) -> str | None:
-        id = secrets.token_hex(16)
+        id = new_id()
         if not await self._db.run(
             "job_add",
             id=id,

@@ -117,7 +117,6 @@ CREATE TABLE versions (
     PRIMARY KEY (company_id, file_id, number),
     FOREIGN KEY (company_id, file_id) REFERENCES files (company_id, id)
 );
-CREATE INDEX versions_by_sha256 ON versions (company_id, sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX versions_by_blob ON versions (blob_key) WHERE blob_key IS NOT NULL;
 CREATE INDEX versions_by_text ON versions (text_key) WHERE text_key IS NOT NULL;
 CREATE INDEX versions_to_clear ON versions (company_id, file_id, number)
@@ -205,7 +204,6 @@ CREATE TABLE audit (
     detail     TEXT
 );
 CREATE INDEX audit_by_company ON audit (company_id, seq);
-CREATE INDEX audit_by_action ON audit (company_id, action, seq);
 CREATE INDEX audit_by_subject ON audit (company_id, subject, seq);
 {append_only audit}
 
