@@ -193,7 +193,8 @@ class UploadRecords(Protocol):
 
 
 class Ledger(Protocol):
-    """Bytes and files that a company holds; exact under concurrency."""
+    """Bytes and files that a company holds; exact under concurrency. Every version that points at bytes is one file
+    and its size."""
 
     async def get(self) -> Usage: ...
 
@@ -281,7 +282,8 @@ class Housekeeping(Protocol):
         ...
 
     async def forget(self, *, idempotency_before: datetime, events_before: datetime, jobs_before: datetime) -> int:
-        """Removes stored answers, events and finished jobs older than that; says how many rows."""
+        """Removes stored answers, events and done jobs older than that, so many at once that no other write waits
+        long; says how many rows, 0 when none are left. Dead jobs stay for the operator, and the newest event stays."""
         ...
 
 

@@ -89,7 +89,10 @@ class Retention:
                 jobs_before=now - life.jobs,
             )
 
-        return await self._records.write(None, work)
+        count = 0
+        while forgotten := await self._records.write(None, work):
+            count += forgotten
+        return count
 
     async def _old_keys(self) -> AsyncIterator[list[str]]:
         keys: list[str] = []

@@ -117,6 +117,7 @@ CREATE TABLE versions (
     PRIMARY KEY (company_id, file_id, number),
     FOREIGN KEY (company_id, file_id) REFERENCES files (company_id, id)
 );
+CREATE INDEX versions_by_sha256 ON versions (company_id, sha256) WHERE sha256 IS NOT NULL;
 CREATE INDEX versions_by_blob ON versions (blob_key) WHERE blob_key IS NOT NULL;
 CREATE INDEX versions_by_text ON versions (text_key) WHERE text_key IS NOT NULL;
 CREATE INDEX versions_to_clear ON versions (company_id, file_id, number)

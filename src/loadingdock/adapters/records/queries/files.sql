@@ -34,7 +34,7 @@ AND f.state = :state -- when :state
 AND f.state <> 'deleted' -- unless :state
 AND f.state <> 'expired' -- unless :expired
 AND {contains f.name_folded :search} -- when :search
-AND v.sha256 = :sha256 -- when :sha256
+AND v.company_id = :company_id AND v.sha256 = :sha256 -- when :sha256
 -- name: file_page
 SELECT {file_columns},
 {version_columns}
