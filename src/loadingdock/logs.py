@@ -38,6 +38,8 @@ _SECRETS = tuple(
             r"b?[\"']?)[^\"'\r\n]+",
             re.IGNORECASE,
         ),
+        # Named values in the repr of an object, or in JSON.
+        (r"((?:password|passwd|secret|private_pem)\w*[\"']?\s*[:=]\s*b?[\"'])[^\"']+", re.IGNORECASE),
         (r"(\b(?:Basic|Bearer)\s+)[A-Za-z0-9+/=._~-]{4,}", re.IGNORECASE),
         # Our own API keys; JSON web tokens; user and password in a URL; PEM.
         (r"(\bldk_)[A-Za-z0-9_-]+", 0),

@@ -56,14 +56,18 @@ def serve(
 
     for number in (signal.SIGTERM, signal.SIGINT):  # before and after the server's own handlers: end well
         signal.signal(number, _end)
-    server.run(
-        Application(life.lifetime, draining=draining),
-        host,
-        held.getsockname()[1],
-        drain=int(chosen.drain.total_seconds()),
-        on_listening=listening,
-        on_draining=draining.set,
-    )
+    try:
+        server.run(
+            Application(life.lifetime, draining=draining),
+            host,
+            held.getsockname()[1],
+            drain=int(chosen.drain.total_seconds()),
+            on_listening=listening,
+            on_draining=draining.set,
+        )
+    except SystemExit as end:
+        if not end.code:
+            raise
     if life.failure is not None:
         raise life.failure
     if not life.listening:
