@@ -17,7 +17,7 @@ import httpx
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet
 
-from loadingdock.core.errors import Unavailable
+from loadingdock.core.errors import InvalidInput, Unavailable
 from loadingdock.core.permissions import parse_grants
 from loadingdock.core.ports import Clock
 
@@ -63,7 +63,10 @@ class OutsideIssuer:
         parts = urlsplit(self.jwks)
         if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
             raise ValueError(f"{self.issuer}: keys are fetched by https, not from {self.jwks}.")
-        parse_grants(self.permissions)
+        try:
+            parse_grants(self.permissions)
+        except InvalidInput as error:
+            raise ValueError(f"{self.issuer}: {error.message}") from None
 
 
 def key_client() -> httpx.AsyncClient:

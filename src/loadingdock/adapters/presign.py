@@ -33,6 +33,7 @@ _SIGNER = re.compile(r"[A-Za-z0-9._~-]{1,1024}", re.ASCII)
 _DATE = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _EXPIRES = re.compile(r"[1-9]\d{0,5}", re.ASCII)
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+", re.ASCII)
+_UNRESERVED = re.compile(rb"[A-Za-z0-9_.~-]*")
 _PREFIX = re.compile(r"(/[A-Za-z0-9_.~-]+)*", re.ASCII)
 _SPACES = re.compile(r"[ \t]+")
 
@@ -190,6 +191,8 @@ def _encoded(text: str) -> str:
 def _decoded(raw: bytes, safe: str) -> str:
     """The text, provided that AWS's encoding of it is exactly these bytes: one text, one spelling. That leaves no
     `%2F` in a path, no lower-case hex, no needlessly encoded letter, no `+`."""
+    if _UNRESERVED.fullmatch(raw):
+        return raw.decode("ascii")  # most parameters are, and are spared the long way
     try:
         text = unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
