@@ -5,12 +5,23 @@ Nothing hands out bytes but `open` and `text`, and both refuse whatever is not `
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import unicodedata
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from loadingdock.core.audit import entry
-from loadingdock.core.errors import Conflict, Gone, Infected, InvalidInput, NotFound, Rejected, StillProcessing
+from loadingdock.core.errors import (
+    Conflict,
+    Gone,
+    Infected,
+    InvalidInput,
+    NotFound,
+    Rejected,
+    StillProcessing,
+    Unavailable,
+)
 from loadingdock.core.model import Acl, Attachment, File, Page, Principal, State, Version
 from loadingdock.core.names import safe_name
 from loadingdock.core.ports import BlobStore, Clock, FileFilter, Records, Unit
@@ -150,47 +161,57 @@ class Files:
     async def rename(self, principal: Principal, file: File, name: str) -> File:
         if file.namespace:
             raise InvalidInput("A file in a namespace is found by its name and keeps it.", field="name")
-        return await self._save(principal, replace(file, name=safe_name(name)), "file.rename")
+        kept = safe_name(name)
+        return await self._change(principal, file, "file.rename", lambda now: replace(now, name=kept))
 
     async def set_acl(self, principal: Principal, file: File, acl: Acl) -> File:
-        return await self._save(principal, replace(file, acl=acl), "file.acl", detail=acl.value)
+        return await self._change(principal, file, "file.acl", lambda now: replace(now, acl=acl), acl.value)
 
     async def extend(self, principal: Principal, file: File, until: datetime | None) -> File:
-        """A new end of life; None keeps the file for good. Raises InvalidInput for a time that is past."""
+        """A new end of life; None keeps the file for good. Raises InvalidInput for a time that is past, Gone for a
+        file that has expired."""
         if until is not None and until <= self._clock.now():
             raise InvalidInput("The new expiry is in the past; delete the file instead.", field="expires_at")
-        if file.state in {State.EXPIRED, State.DELETED}:
-            raise Gone
-        return await self._save(principal, replace(file, expires_at=until), "file.extend")
 
-    async def _save(self, principal: Principal, file: File, action: str, detail: str | None = None) -> File:
+        def extended(now: File) -> File:
+            if now.state is State.EXPIRED:
+                raise Gone
+            return replace(now, expires_at=until)
+
+        detail = "for good" if until is None else until.isoformat()
+        return await self._change(principal, file, "file.extend", extended, detail)
+
+    async def _change(
+        self, principal: Principal, file: File, action: str, change: Callable[[File], File], detail: str | None = None
+    ) -> File:
+        """Changes the file as it is by then: what else happened to it since it was read stays."""
         now = self._clock.now()
 
-        async def work(unit: Unit) -> None:
-            await unit.files.save(file)
+        async def work(unit: Unit) -> File:
+            changed = change(await _living(unit, file.id))
+            await unit.files.save(changed)
             await unit.audit.add(entry(principal, action, file.id, "ok", now, detail))
+            return changed
 
-        await self._records.write(file.company_id, work)
-        return file
+        return await self._records.write(file.company_id, work)
 
     async def attach(self, principal: Principal, file: File, reference: str) -> Attachment:
-        """Keeps the file alive for `reference`. Raises StillProcessing or Infected for what nobody may read."""
-        if not 1 <= len(reference.encode()) <= 255:
-            raise InvalidInput("A reference has between 1 and 255 bytes.", field="reference")
+        """Keeps the file alive for `reference`; the attachment that is there if there is one. Raises StillProcessing,
+        Infected, Rejected or Gone for what nobody may read."""
         now = self._clock.now()
-        attachment = Attachment(file.id, safe_name(reference), now)
+        attachment = Attachment(file.id, _reference(reference), now)
 
-        async def work(unit: Unit) -> None:
-            current = await unit.files.get(file.id)
-            if current is None or current.deleted_at is not None:
-                raise NotFound
+        async def work(unit: Unit) -> Attachment:
+            current = await _living(unit, file.id)
             require_readable(current.version)
-            if await unit.attachments.add(attachment):
-                await unit.audit.add(entry(principal, "file.attach", file.id, "ok", now, reference))
-                await unit.events.add(now, "file.attached", file.id, {"reference": reference})
+            if not await unit.attachments.add(attachment):
+                there = await unit.attachments.list(file.id)
+                return next(one for one in there if one.reference == attachment.reference)
+            await unit.audit.add(entry(principal, "file.attach", file.id, "ok", now, attachment.reference))
+            await unit.events.add(now, "file.attached", file.id, {"reference": attachment.reference})
+            return attachment
 
-        await self._records.write(file.company_id, work)
-        return attachment
+        return await self._records.write(file.company_id, work)
 
     async def attachments(self, file: File) -> tuple[Attachment, ...]:
         async def work(unit: Unit) -> tuple[Attachment, ...]:
@@ -198,40 +219,54 @@ class Files:
 
         return await self._records.read(file.company_id, work)
 
+    async def open_attached(self, principal: Principal, file: File, reference: str) -> Content:
+        """The latest version, for who attached the file, also after it was deleted. Raises NotFound for a reference
+        under which it is not attached."""
+        if _reference(reference) not in {attachment.reference for attachment in await self.attachments(file)}:
+            raise NotFound("attachment")
+        return await self.open(principal, file)
+
     async def detach(self, principal: Principal, file: File, reference: str) -> None:
         """The last detachment of a file that was deleted meanwhile takes its bytes."""
         now = self._clock.now()
+        kept = _reference(reference)
 
         async def work(unit: Unit) -> list[str]:
-            if not await unit.attachments.remove(file.id, reference):
+            if not await unit.attachments.remove(file.id, kept):
                 raise NotFound("attachment")
-            await unit.audit.add(entry(principal, "file.detach", file.id, "ok", now, reference))
+            await unit.audit.add(entry(principal, "file.detach", file.id, "ok", now, kept))
+            await unit.events.add(now, "file.detached", file.id, {"reference": kept})
             current = await unit.files.get(file.id)
             if current is not None and current.deleted_at is not None and not current.attached:
                 return await end_versions(unit, current, State.DELETED, now)
             return []
 
-        await self._blobs.delete(*await self._records.write(file.company_id, work))
+        await self._remove(await self._records.write(file.company_id, work))
 
     async def delete(self, principal: Principal, file: File, number: int | None = None) -> None:
-        """The file, or one version of it. An attached file is gone for its owner at once; its bytes stay for those
-        who attached it until the last of them detaches it."""
+        """The file, or one version of it; the file too if that was its only one. An attached file is gone for its
+        owner at once; its bytes stay for those who attached it until the last of them detaches it."""
         now = self._clock.now()
 
         async def work(unit: Unit) -> list[str]:
-            current = await unit.files.get(file.id)
-            if current is None or current.deleted_at is not None:
-                raise NotFound
-            keys = await _delete_version(unit, current, number, now) if number is not None else None
+            current = await _living(unit, file.id)
+            keys = None if number is None else await _delete_version(unit, current, number, now)
             if keys is None:
                 await unit.files.save(replace(current, deleted_at=now))
                 keys = [] if current.attached else await end_versions(unit, current, State.DELETED, now)
-                await unit.events.add(now, "file.deleted", file.id, {"name": file.name})
+                await unit.events.add(now, "file.deleted", file.id, {"name": current.name, "api": current.api})
+            else:
+                await unit.events.add(now, "file.version_deleted", file.id, {"version": number, "name": current.name})
             detail = None if number is None else f"version {number}"
             await unit.audit.add(entry(principal, "file.delete", file.id, "ok", now, detail))
             return keys
 
-        await self._blobs.delete(*await self._records.write(file.company_id, work))
+        await self._remove(await self._records.write(file.company_id, work))
+
+    async def _remove(self, keys: Sequence[str]) -> None:
+        """Bytes that no record points at any more. The deed is done already; what stays, the sweep takes."""
+        with suppress(Unavailable):
+            await self._blobs.delete(*keys)
 
     async def _audit(self, principal: Principal, action: str, subject: str) -> None:
         now = self._clock.now()
@@ -240,6 +275,22 @@ class Files:
             await unit.audit.add(entry(principal, action, subject, "ok", now))
 
         await self._records.write(principal.company.id, work)
+
+
+async def _living(unit: Unit, id: str) -> File:
+    """The file as it is now."""
+    file = await unit.files.get(id)
+    if file is None or file.deleted_at is not None:
+        raise NotFound
+    return file
+
+
+def _reference(text: str) -> str:
+    """The reference as it is kept: NFC, so that it is the same however it was typed."""
+    kept = unicodedata.normalize("NFC", text)
+    if not kept.isprintable() or not 1 <= len(kept.encode()) <= 255:
+        raise InvalidInput("A reference has between 1 and 255 bytes of printable characters.", field="reference")
+    return kept
 
 
 async def _delete_version(unit: Unit, file: File, number: int, now: datetime) -> list[str] | None:

@@ -179,6 +179,8 @@ def schema_of(values: Iterable[Any]) -> dict[str, Any]:
     """The schema that all of these JSON values keep: keys that only some have are optional."""
     values = list(values)
     kinds = sorted({_KINDS[type(value)] for value in values})
+    if kinds == ["null"]:
+        return {}  # what it is where it is not null cannot be seen from these
     schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
     if objects := [value for value in values if isinstance(value, dict)]:
         keys = dict.fromkeys(key for value in objects for key in value)

@@ -154,22 +154,26 @@ def _responses(document: Document, operation: Mapping[str, Any]) -> str:
     shown = ""
     for status, response in operation["responses"].items():
         response = _resolved(document, response)
-        inner = _prose(response.get("description", "")) if "content" in response else ""
+        said, _, more = response.get("description", "").strip().partition("\n")
+        inner = _prose(more.strip())
         for name, header in response.get("headers", {}).items():
             inner += f"<p><code>{escape(name)}</code> {escape(header.get('description', ''))}</p>"
         for media_type, content in response.get("content", {}).items():
-            inner += f"<p><code>{escape(media_type)}</code></p>" + _content(document, content)
+            inner += f"<p><code>{escape(media_type)}</code></p>" + _content(document, content, answered=True)
         kind = "good" if status < "4" else "bad"
-        label = f'<b class="{kind}">{escape(status)}</b> {escape(_first_line(response.get("description", "")))}'
+        label = f'<b class="{kind}">{escape(status)}</b> {escape(said)}'
         opened = " open" if status < "3" else ""
         shown += f"<details{opened}><summary>{label}</summary>{inner}</details>" if inner else f"<p>{label}</p>"
     return f'<h4>Answers</h4><div class="answers">{shown}</div>'
 
 
-def _content(document: Document, content: Mapping[str, Any]) -> str:
-    rows = "".join(_rows(document, content.get("schema", {})))
+def _content(document: Document, content: Mapping[str, Any], *, answered: bool = False) -> str:
+    """Fields and examples. What is answered is all there, so only what is asked is marked as required."""
+    schema = content.get("schema", {})
+    shown = _table("", ("Field", "Type", "Meaning"), "".join(_rows(document, schema, marked=not answered)))
     examples = content.get("examples") or ({"": {"value": content["example"]}} if "example" in content else {})
-    shown = _table("", ("Field", "Type", "Meaning"), rows)
+    if not examples and answered and (made := example_of(document, schema)) is not None:
+        examples = {"": {"value": made}}
     for name, example in examples.items():
         value = example.get("value")
         text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
@@ -177,21 +181,54 @@ def _content(document: Document, content: Mapping[str, Any]) -> str:
     return shown
 
 
-def _rows(document: Document, schema: Mapping[str, Any], prefix: str = "", depth: int = 1) -> Iterable[str]:
+def _rows(
+    document: Document, schema: Mapping[str, Any], *, marked: bool, prefix: str = "", depth: int = 1
+) -> Iterable[str]:
     """A row for each field of an object, those of objects within it behind a dot."""
     schema = _resolved(document, schema)
     if schema.get("type") == "array":
-        yield from _rows(document, schema.get("items", {}), f"{prefix}[]", depth)
+        yield from _rows(document, schema.get("items", {}), marked=marked, prefix=f"{prefix}[]", depth=depth)
         return
     for name, value in schema.get("properties", {}).items():
         full = f"{prefix}.{name}" if prefix else name
         resolved = _resolved(document, value)
+        required = _required(marked and name in schema.get("required", ()))
         yield (
-            f"<tr><td><code>{escape(full)}</code>{_required(name in schema.get('required', ()))}</td>"
+            f"<tr><td><code>{escape(full)}</code>{required}</td>"
             f"<td>{_type(document, value)}</td><td>{_prose(_said(document, value))}</td></tr>"
         )
         if depth < _DEEPEST:
-            yield from _rows(document, _optional(document, resolved), full, depth + 1)
+            inner = _optional(document, resolved)
+            yield from _rows(document, inner, marked=marked, prefix=full, depth=depth + 1)
+
+
+def example_of(document: Document, schema: Mapping[str, Any], depth: int = 1) -> Any:
+    """A value of an object or a list as the schema's own examples have it; None for any other."""
+    schema = _resolved(document, schema)
+    if "properties" in schema and depth <= _DEEPEST:
+        return {name: _value(document, value, depth) for name, value in schema["properties"].items()}
+    if schema.get("type") == "array" and depth <= _DEEPEST:
+        return [_value(document, schema.get("items", {}), depth)]
+    return None
+
+
+def _value(document: Document, schema: Mapping[str, Any], depth: int) -> Any:
+    resolved = _resolved(document, schema)
+    for found in (schema, resolved):
+        if found.get("examples"):
+            return found["examples"][0]
+        for key in ("example", "default", "const"):
+            if key in found:
+                return found[key]
+    if "enum" in resolved:
+        return resolved["enum"][0]
+    if "anyOf" in resolved:
+        return _value(document, resolved["anyOf"][0], depth)
+    made = example_of(document, resolved, depth + 1)
+    return _SIMPLE.get(resolved.get("type", "")) if made is None else made
+
+
+_SIMPLE = {"string": "…", "integer": 1, "number": 1.5, "boolean": False, "object": {}}
 
 
 def _optional(document: Document, schema: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -201,8 +238,10 @@ def _optional(document: Document, schema: Mapping[str, Any]) -> Mapping[str, Any
 
 
 def _type(document: Document, schema: Mapping[str, Any]) -> str:
-    if "$ref" in schema:
+    resolved = _resolved(document, schema)
+    if "$ref" in schema and "enum" not in resolved:
         return escape(schema["$ref"].rpartition("/")[2])
+    schema = resolved
     if "const" in schema:
         return f"<code>{escape(json.dumps(schema['const']))}</code>"
     if "enum" in schema:
@@ -239,6 +278,11 @@ def _said(document: Document, described: Mapping[str, Any]) -> str:
         words.format(option[key]) for option in options for key, words in _LIMITS.items() if option.get(key) is not None
     ]
     return f"{text} ({', '.join(limits)})" if limits else text
+
+
+def _plain(value: object) -> object:
+    """Limits of whole numbers come as floats."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _curl(server: str, path: str, method: str, operation: Mapping[str, Any]) -> str:
@@ -294,10 +338,6 @@ def _prose(text: str) -> str:
     return _markdown.render(text) if text else ""
 
 
-def _first_line(text: str) -> str:
-    return text.strip().partition("\n")[0]
-
-
 def _code(text: str) -> str:
     return f"<pre><code>{escape(text)}</code></pre>"
 
@@ -312,7 +352,7 @@ def _badge(method: str) -> str:
 
 def _path(path: str) -> str:
     """The path with its parameters set off, and places where it may break."""
-    return re.sub(r"(\{[^}]+\})", r"<i>\1</i>", escape(path)).replace("/", "/<wbr>")
+    return re.sub(r"(\{[^}]+\})", r"<i>\1</i>", escape(path).replace("/", "/<wbr>"))
 
 
 def _anchor(method: str, path: str) -> str:
