@@ -58,9 +58,11 @@ class Receiver:
         self._blobs = blobs
         self._detector = detector
         self._limit = declaration.max_size if declaration.size is None else min(declaration.max_size, declaration.size)
-        # Asking libmagic costs more than taking a small file in: only who restricts types pays for it here. Every
-        # file's type is detected again, from all of its bytes, before anybody may read it.
-        self._picky = bool(declaration.allowed_types) or declaration.strict_type
+        # Detecting a type may cost more than taking a small file in, so it is done here only where the answer can
+        # matter. Every file's type is detected again, from all of its bytes, before anybody may read it.
+        self._picky = bool(declaration.allowed_types) or (
+            declaration.strict_type and types.comparable(declaration.name, declaration.content_type)
+        )
         self._head: bytearray | None = bytearray() if self._picky and writer.size == 0 else None
         self._resumed = writer.size > 0
         self._received = writer.size

@@ -289,6 +289,12 @@ def agrees(name: str, declared: str | None, detected: str | None) -> str | None:
     return None
 
 
+def comparable(name: str, declared: str | None) -> bool:
+    """Whether any bytes at all could disagree with the name or the declared type."""
+    claim = canonical(declared) if declared else UNKNOWN
+    return claim != UNKNOWN or bool(types_of_extension(extension(name)) - {UNKNOWN})
+
+
 def _hidden_extension(name: str) -> str | None:
     # IIS once stopped at a semicolon and NTFS at a colon, so what precedes them counts as an extension as well.
     inner = [re.split(r"[;:\s]", part)[0].lower() for part in name.split(".")[1:-1]]
