@@ -38,8 +38,8 @@ class Management:
     def settled(self, id: str) -> str:
         """The file's state once nothing more happens to it by itself."""
         deadline = time.monotonic() + _PATIENCE
-        state = ""
-        while time.monotonic() < deadline:
+        state = "unknown"
+        while id and time.monotonic() < deadline:
             state = str(curl.send(self.request(f"/files/{id}")).json.get("state", "unknown"))
             if state in _SETTLED:
                 break
@@ -153,7 +153,7 @@ class SignedUrl:
         if not show.check("an upload URL is handed out", wanted.status == 200 and complete):
             return ""
         put = show.ask(Request("PUT", said["file_url"], file=file))
-        show.check(f"{file.name} is taken in", put.status == 200, put.headers.get("etag", ""))
+        show.check(f"{file.name} is taken in", put.status == 200, str(put.status))
         status = show.ask(
             Request(
                 "GET", f"{self.url}/v1/files/{said['file_id']}/status", headers={**self._headers, "Prefer": "wait=20"}
@@ -206,7 +206,7 @@ class FileUpload:
         if not show.check("an upload is initiated", begun.status == 200 and complete, str(said.get("fileId", ""))):
             return ""
         put = show.ask(Request(said["uploadMethod"], said["uploadUrl"], headers={"Content-Type": kind}, file=file))
-        show.check(f"{file.name} is taken in", put.status == 200, put.headers.get("etag", ""))
+        show.check(f"{file.name} is taken in", put.status == 200, str(put.status))
         return self.desk.find(alias=str(said["fileId"]))
 
     def _token(self) -> Request:

@@ -23,7 +23,7 @@ _TIMEOUT = 60.0  # seconds
 @dataclass(frozen=True, slots=True)
 class Request:
     """`login` is `user:password` (Basic). At most one body: `form` is the file of a multipart part `file`, `file`
-    its raw bytes, `data` a JSON text, `fields` an urlencoded form."""
+    its raw bytes, `data` a JSON text, `fields` an urlencoded form. Files are named as in their own folder."""
 
     method: str
     url: str
@@ -50,9 +50,9 @@ class Request:
         if self.data is not None:
             words += ["-d", self.data]
         if self.form:
-            words += ["-F", f"file=@{self.form}"]
+            words += ["-F", f"file=@{self.form.name}"]
         if self.file:
-            words += ["-T", str(self.file)] if self.method == "PUT" else ["--data-binary", f"@{self.file}"]
+            words += ["-T", self.file.name] if self.method == "PUT" else ["--data-binary", f"@{self.file.name}"]
         return [*words, self.url]
 
     def __str__(self) -> str:
@@ -95,15 +95,15 @@ def _by_curl(request: Request) -> Answer:
     """The command as shown, with its output split into files. The user's own ~/.curlrc is left out of it."""
     with tempfile.TemporaryDirectory(prefix="loadingdock-curl-") as folder:
         head, body = Path(folder, "head"), Path(folder, "body")
-        words = request.words()
+        words, place = request.words(), request.form or request.file
         words[1:2] = ["-q", "-sS", "-D", str(head), "-o", str(body), "--max-time", str(_TIMEOUT), "--noproxy", "*"]
         done = subprocess.run(  # noqa: S603 - words of our own, and no shell
-            words, stdin=subprocess.DEVNULL, capture_output=True, check=False
+            words, cwd=place.parent if place else None, stdin=subprocess.DEVNULL, capture_output=True, check=False
         )
         if done.returncode or not head.exists():
             return NONE
         # The last block is the answer; others are "100 Continue".
-        lines = head.read_text("latin-1").strip().split("\r\n\r\n")[-1].split("\r\n")
+        lines = head.read_bytes().decode("latin-1").strip().split("\r\n\r\n")[-1].split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         return Answer(int(lines[0].split()[1]), headers, body.read_bytes() if body.exists() else b"")
 

@@ -67,6 +67,7 @@ def _play(show: Show, service: Throwaway, folder: Path) -> None:
     show.act("A throwaway service")
     if not curl.have_curl():
         show.say("There is no curl here: httpx sends what the curl commands say.")
+    show.say(f"$ cd {folder}")
     show.check("it is ready", True, f"after {service.start():.1f} s, at {service.url}")
     desk, apis = _prepare(show, service)
     sent = []

@@ -31,6 +31,8 @@ class Show:
     def __init__(self, *, quiet: bool) -> None:
         self.checks: list[Check] = []
         self._console = Console(quiet=quiet, highlight=False, soft_wrap=True)
+        if not self._console.is_terminal:
+            self._console.width = 120  # a log, which has no width of its own
         self._act = ""
         self._started = time.monotonic()
 
