@@ -27,7 +27,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from loadingdock.bootstrap import system
+from loadingdock.bootstrap import FILES, system
 from loadingdock.core.administration import NewClient, operator
 from loadingdock.core.model import Company, File, State
 from loadingdock.core.ports import FileFilter, Unit
@@ -185,6 +185,18 @@ class Service:
     def log(self) -> str:
         return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
 
+    def stored(self) -> list[Path]:
+        """Every file under the store's folder, finished or under way."""
+        return [path for path in (self.data / FILES).rglob("*") if path.is_file()]
+
+    @staticmethod
+    def until(condition: Callable[[], bool], *, within: float = 30.0) -> None:
+        """Waits for what no event tells of: files that go away on disk."""
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.02)
+
     # --- those who use it ---
 
     @property
@@ -292,16 +304,56 @@ class Desk:
         page = self.ask(lambda services: services.files.list(operator(company), FileFilter(), limit=1000))
         return page.items
 
+    def read(self, company: Company, file: File) -> bytes:
+        """The latest version's bytes, through the use case that refuses what is not ready."""
+
+        async def read(services: Services) -> bytes:
+            content = await services.files.open(operator(company), file)
+            return b"".join([piece async for piece in services.blobs.read(content.blob_key)])
+
+        return self.ask(read)
+
+    def orphans(self) -> frozenset[str]:
+        """Keys of bytes, finished or under way, that no record points at."""
+
+        async def look(services: Services) -> frozenset[str]:
+            keys = [key async for key in services.blobs.list(before=services.clock.now() + timedelta(days=1))]
+
+            async def known(unit: Unit) -> frozenset[str]:
+                return await unit.housekeeping.known_blobs(keys)
+
+            return frozenset(keys) - await services.records.read(None, known)
+
+        return self.ask(look)
+
     def settled(self, company: Company, *, within: float = 60.0) -> tuple[File, ...]:
         """The company's files once every one that has bytes is ready, infected or rejected."""
 
-        async def wait(services: Services) -> tuple[File, ...]:
+        async def look(services: Services) -> tuple[File, ...] | None:
+            page = await services.files.list(operator(company), FileFilter(), limit=1000)
+            return None if any(file.state in _UNDER_WAY for file in page.items) else page.items
+
+        return self._awaited(company, look, within)
+
+    def until(self, company: Company, alias: str, state: State, *, within: float = 60.0) -> File:
+        """The file of that alias once it is in that state."""
+
+        async def look(services: Services) -> File | None:
+            file = await services.files.by_alias(operator(company), alias)
+            return file if file.state is state else None
+
+        return self._awaited(company, look, within)
+
+    def _awaited(self, company: Company, look: Callable[[Services], Awaitable[T | None]], within: float) -> T:
+        """What `look` finds as soon as it finds something: asked again at each event of the company."""
+
+        async def wait(services: Services) -> T:
             async with asyncio.timeout(within):
                 while True:
                     last = await services.records.read(company.id, _last_event)
-                    page = await services.files.list(operator(company), FileFilter(), limit=1000)
-                    if not any(file.state in _UNDER_WAY for file in page.items):
-                        return page.items
+                    found = await look(services)
+                    if found is not None:
+                        return found
                     await services.records.watch(company.id, last, timedelta(seconds=5))
 
         return self.ask(wait)

@@ -138,7 +138,8 @@ class Tree:
     def open_blob(self, key: str) -> int:
         folder, name = split(key)
         with absent_is_not_found():
-            return _plain(os.open(name, os.O_RDONLY | _FILE, dir_fd=self._existing(folder).fd))
+            at = self._existing(folder)  # held by its name: a folder that nobody holds is closed
+            return _plain(os.open(name, os.O_RDONLY | _FILE, dir_fd=at.fd))
 
     def publish(self, key: str) -> Folder:
         """Moves the staged file to its place. The caller syncs the folder it gets, once for all it published."""
@@ -171,7 +172,8 @@ class Tree:
         folder, name = split(key)
         self.unlink_staged(key)
         with contextlib.suppress(NotFound), absent_is_not_found():
-            os.unlink(name, dir_fd=self._existing(folder).fd)
+            at = self._existing(folder)
+            os.unlink(name, dir_fd=at.fd)
             if folder != split(fresh_key())[0]:
                 self._prune(folder)
 
@@ -183,7 +185,8 @@ class Tree:
     def size(self, key: str) -> int:
         folder, name = split(key)
         with absent_is_not_found():
-            found = os.stat(name, dir_fd=self._existing(folder).fd, follow_symlinks=False)
+            at = self._existing(folder)
+            found = os.stat(name, dir_fd=at.fd, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
             raise NotFound("blob")
         return found.st_size
