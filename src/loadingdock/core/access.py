@@ -19,7 +19,7 @@ from loadingdock.core.credentials import Memory, Throttle, Verified, digest, leg
 from loadingdock.core.directory import Directory, client_principal, user_principal
 from loadingdock.core.errors import Forbidden, InvalidInput, RateLimited, Unauthenticated
 from loadingdock.core.model import AuditEntry, Company, OAuthClient, Principal, User
-from loadingdock.core.permissions import expand, intersect, permit
+from loadingdock.core.permissions import expand, intersect, parse_grants, permit
 from loadingdock.core.ports import Clock, Passwords, RateLimiter, Records, Tokens, Unit
 from loadingdock.core.settings import KEY_RATE_LIMIT, LEGACY_MD5, RATE_LIMIT
 from loadingdock.core.signers import read_signer, signer_id
@@ -181,7 +181,7 @@ class Access:
         principal = await self._served(client, organization)
         permissions = principal.permissions
         if scope is not None and scope.strip():
-            permissions = expand(scope.split())
+            permissions = _scope(scope)
             if intersect(permissions, principal.permissions) != permissions:
                 raise InvalidInput("The scope asks for more than the client was granted.", field="scope")
         company = principal.company
@@ -295,9 +295,16 @@ class Access:
             log.error("an audit row could not be written", exc_info=error)
 
 
+def _scope(scope: str) -> frozenset[str]:
+    try:
+        return expand(parse_grants(scope.split()))
+    except InvalidInput as error:
+        raise InvalidInput(error.message, field="scope") from None
+
+
 def _hashes(company: Company | None, user: User | None) -> frozenset[str]:
     """The stored hashes that a password may match."""
     if company is None or user is None:
         return frozenset()
-    legacy = company.get(LEGACY_MD5) and user.md5_hash is not None
-    return frozenset({user.password_hash, user.md5_hash} if legacy and user.md5_hash else {user.password_hash})
+    legacy = user.md5_hash if company.get(LEGACY_MD5) else None
+    return frozenset(filter(None, (user.password_hash, legacy)))
