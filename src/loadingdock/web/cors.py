@@ -30,7 +30,9 @@ _MAX_AGE = "600"  # seconds; what browsers remember of a preflight at least
 
 
 class Origins:
-    """The allowed origins of companies, remembered for seconds: browsers ask before every upload."""
+    """The allowed origins of companies, remembered for seconds: browsers ask before every upload. An origin that is
+    not among the remembered ones has them read again, so that a new one is allowed at once. `asking`: the request's
+    own."""
 
     def __init__(self, records: Records, clock: Clock, public_url: str) -> None:
         self._records = records
@@ -43,27 +45,29 @@ class Origins:
         origins = [] if company is None else company.get(CORS_ORIGINS)
         return tuple(origins) or (self.own,)
 
-    async def of_number(self, number: int) -> tuple[str, ...]:
+    async def of_number(self, number: int, asking: str | None) -> tuple[str, ...]:
         """Those of the company of that number; an unknown one answers as one that set nothing."""
 
         async def work(unit: Unit) -> tuple[str, ...]:
             return self.of(await unit.companies.by_number(number))
 
-        return await self._remembered(number, work)
+        return await self._remembered(number, asking, work)
 
-    async def of_anybody(self) -> tuple[str, ...]:
+    async def of_anybody(self, asking: str | None) -> tuple[str, ...]:
         """Those of all companies, ours first: for a preflight, which comes without credentials."""
 
         async def work(unit: Unit) -> tuple[str, ...]:
             living = [company for company in await unit.companies.list() if company.disabled_at is None]
             return tuple(dict.fromkeys([self.own, *(origin for company in living for origin in self.of(company))]))
 
-        return await self._remembered(None, work)
+        return await self._remembered(None, asking, work)
 
-    async def _remembered(self, key: int | None, work: Callable[[Unit], Awaitable[tuple[str, ...]]]) -> tuple[str, ...]:
+    async def _remembered(
+        self, key: int | None, asking: str | None, work: Callable[[Unit], Awaitable[tuple[str, ...]]]
+    ) -> tuple[str, ...]:
         now = self._clock.now()
         until, origins = self._known.get(key, (now, ()))
-        if now < until:
+        if now < until and (asking is None or asking in origins):
             return origins
         try:
             origins = await self._records.read(None, work)
@@ -79,15 +83,15 @@ class Origins:
 
 class Cors:
     """Pure ASGI, around a wire's application: looks the origins up before anything else happens, so that whatever
-    answers can name one. `whose` finds them for the request's path."""
+    answers can name one. `whose` finds them by the request's path and its Origin."""
 
-    def __init__(self, app: ASGIApp, whose: Callable[[str], Awaitable[tuple[str, ...]]]) -> None:
+    def __init__(self, app: ASGIApp, whose: Callable[[str, str | None], Awaitable[tuple[str, ...]]]) -> None:
         self._app = app
         self._whose = whose
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            allow(scope, await self._whose(scope["path"]))
+            allow(scope, await self._whose(scope["path"], Headers(scope=scope).get("origin")))
         await self._app(scope, receive, send)
 
 

@@ -139,9 +139,9 @@ def _build(services: Services) -> FastAPI:
     app = application(dialect, "Signed links.")
     origins = cors.Origins(services.records, services.clock, services.public_url)
 
-    async def whose(path: str) -> tuple[str, ...]:
-        number = path.split("/")[2:3]
-        return await origins.of_number(int(number[0])) if number and _NUMBER.fullmatch(number[0]) else origins.of(None)
+    async def whose(path: str, asking: str | None) -> tuple[str, ...]:
+        number = path.split("/")[2] if path.count("/") > 1 else ""
+        return await origins.of_number(int(number), asking) if _NUMBER.fullmatch(number) else origins.of(None)
 
     app.add_middleware(cors.Cors, whose=whose)
     app.add_route(f"{PREFIX}/{{rest:path}}", _preflight, ["OPTIONS"], include_in_schema=False)

@@ -120,8 +120,8 @@ def build(services: Services) -> FastAPI:
     origins = cors.Origins(services.records, services.clock, services.public_url)
     routes = Routes(services, origins)
 
-    async def whose(path: str) -> tuple[str, ...]:
-        return await origins.of_anybody()
+    async def whose(path: str, asking: str | None) -> tuple[str, ...]:
+        return await origins.of_anybody(asking)  # nobody has said yet for which company they come
 
     app.add_middleware(cors.Cors, whose=whose)
     app.add_api_route(wire.PREFIX, routes.initiate, methods=["POST"], **document.INITIATE)
