@@ -82,6 +82,8 @@ class Body:
                 while size < BATCH:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
+                        if batch:
+                            return batch, True  # a resumable upload keeps what came; the next call raises
                         raise ClientGone
                     piece: bytes = message.get("body", b"")
                     if piece:
