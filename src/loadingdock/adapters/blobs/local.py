@@ -21,6 +21,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _THREADS = 16
+_HELPERS = 8
 _LISTED = 1000  # keys in one thread job
 
 
@@ -32,7 +33,9 @@ class LocalBlobs:
         with engine_errors():
             self._tree = Tree(root, self._disk.fsync)
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
-        self._workshop = Workshop(self._disk, self._pool)
+        # Threads of their own: those that wait for them may fill the pool.
+        self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="fsync")
+        self._workshop = Workshop(self._disk, self._pool, self._helpers)
 
     async def _blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with engine_errors():
@@ -119,3 +122,4 @@ class LocalBlobs:
     async def close(self) -> None:
         """Waits for what is under way."""
         await asyncio.to_thread(self._pool.shutdown)
+        self._helpers.shutdown()

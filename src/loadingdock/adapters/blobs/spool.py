@@ -1,4 +1,4 @@
-"""One blob on its way to disk, and many of them at once. Everything here blocks and belongs in a thread."""
+"""One blob on its way to disk. Everything here blocks and belongs in a thread."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from threading import Lock
 from types import MappingProxyType
 
 from loadingdock.adapters.blobs.tree import Folder, Tree
-from loadingdock.core.errors import Conflict, DockError, NotFound, OffsetMismatch, StorageFull, Unavailable
+from loadingdock.core.errors import Conflict, NotFound, OffsetMismatch, StorageFull, Unavailable
 from loadingdock.core.model import BlobRef
 
 PIECE = 1 << 20
@@ -251,40 +251,3 @@ class Spool:
             if not piece:
                 raise OSError(errno.EIO, "the staged file has become shorter")
             self.hashes.update((piece,))
-
-
-class Commit:
-    """A blob whose last bytes have come. Afterwards `error` is there, or `ref` is right."""
-
-    __slots__ = ("error", "pieces", "ref", "spool")
-
-    def __init__(self, spool: Spool, pieces: Sequence[bytes]) -> None:
-        self.spool = spool
-        self.pieces = pieces
-        self.ref: BlobRef | None = None
-        self.error: DockError | None = None
-
-
-def commit_all(disk: Disk, commits: Sequence[Commit]) -> None:
-    """File fsync, rename, folder fsync: in this order for each, the last once for all that share a folder. The
-    failure of one blob is its own."""
-    alone = len(commits) == 1
-    for commit in commits:
-        try:
-            commit.spool.last(commit.pieces, alone=alone)
-        except DockError as error:
-            commit.error = error
-    folders: dict[Folder, list[Commit]] = {}
-    for commit in commits:
-        if commit.error is None:
-            try:
-                commit.ref = commit.spool.seal()
-                folders.setdefault(commit.spool.publish(), []).append(commit)
-            except DockError as error:
-                commit.error = error
-    for folder, members in folders.items():
-        try:
-            disk.fsync(folder.fd)
-        except DockError as error:
-            for commit in members:
-                commit.error = error

@@ -9,7 +9,8 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from loadingdock.adapters.blobs.spool import Commit, Disk, Hashes, Spool, commit_all
+from loadingdock.adapters.blobs.commits import Commit, commit_all
+from loadingdock.adapters.blobs.spool import Disk, Hashes, Spool
 from loadingdock.core.model import BlobRef
 
 P = ParamSpec("P")
@@ -27,11 +28,12 @@ class Workshop:
     Group commit without a timer: what queued while the last batch ran is the next batch.
     """
 
-    def __init__(self, disk: Disk, pool: Executor) -> None:
+    def __init__(self, disk: Disk, pool: Executor, helpers: Executor) -> None:
         self.held = 0
         self.suspended: OrderedDict[str, Hashes] = OrderedDict()
         self._disk = disk
         self._pool = pool
+        self._helpers = helpers
         self._queue: list[tuple[Commit, asyncio.Future[None]]] = []
         self._busy = False
 
@@ -40,7 +42,7 @@ class Workshop:
 
     async def commit(self, commit: Commit, *, together: bool) -> None:
         if not together:
-            await self.job(commit_all, self._disk, [commit])
+            await self.job(commit_all, self._disk, [commit], self._helpers)
             return
         done = asyncio.get_running_loop().create_future()
         self._queue.append((commit, done))
@@ -52,7 +54,7 @@ class Workshop:
         batch, self._queue = self._queue[:_BATCH], self._queue[_BATCH:]
         self._busy = bool(batch)
         if batch:
-            job = self.job(commit_all, self._disk, [commit for commit, _ in batch])
+            job = self.job(commit_all, self._disk, [commit for commit, _ in batch], self._helpers)
             job.add_done_callback(partial(self._end, [done for _, done in batch]))
 
     def _end(self, waiting: Sequence[asyncio.Future[None]], job: asyncio.Future[None]) -> None:
