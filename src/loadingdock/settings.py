@@ -6,12 +6,13 @@ the working directory, the defaults here.
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -21,6 +22,19 @@ from pydantic_settings import (
 )
 
 Network = IPv4Network | IPv6Network
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|)", re.ASCII)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def _duration(value: object) -> object:
+    """`90`, `90s`, `15m`, `6h`, `1d`; anything else is left to pydantic, which reads ISO 8601."""
+    if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
+        return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class Issuer(BaseModel):
@@ -69,18 +83,18 @@ class Settings(BaseSettings):
     region: str = Field("us-east-1", description="Region in presigned URLs.")
 
     max_body: int = Field(64 * 1024**3, gt=0, description="The largest file that any company may send, bytes.")
-    body_deadline: timedelta = Field(timedelta(hours=6), description="The longest that one request's body may take.")
+    body_deadline: Duration = Field(timedelta(hours=6), description="The longest that one request's body may take.")
     body_min_rate: int = Field(1024, ge=0, description="Bytes a second below which a sender is cut off.")
-    header_deadline: timedelta = Field(timedelta(seconds=20), description="The longest that a request's head may take.")
-    drain: timedelta = Field(timedelta(seconds=25), description="Time for requests and jobs to end after SIGTERM.")
+    header_deadline: Duration = Field(timedelta(seconds=20), description="The longest that a request's head may take.")
+    drain: Duration = Field(timedelta(seconds=25), description="Time for requests and jobs to end after SIGTERM.")
 
     worker_concurrency: int = Field(4, gt=0, description="Jobs that one worker runs at once.")
-    lease: timedelta = Field(timedelta(seconds=60), description="How long a job is its worker's without a heartbeat.")
+    lease: Duration = Field(timedelta(seconds=60), description="How long a job is its worker's without a heartbeat.")
     max_attempts: int = Field(8, gt=0, description="Attempts before a job is dead.")
-    sweep_every: timedelta = Field(
+    sweep_every: Duration = Field(
         timedelta(minutes=1), description="How often expiry and abandoned uploads are looked at."
     )
-    orphan_grace: timedelta = Field(
+    orphan_grace: Duration = Field(
         timedelta(hours=24), description="Age from which bytes without a record are removed."
     )
 

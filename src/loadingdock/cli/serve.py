@@ -40,6 +40,7 @@ def serve(
     from loadingdock import logs
     from loadingdock.web import server
     from loadingdock.web.app import Application
+    from loadingdock.web.protocol import Limits
 
     chosen = settings()
     logs.configure(chosen.log_level, chosen.log_format)
@@ -61,6 +62,7 @@ def serve(
             Application(life.lifetime, draining=draining),
             host,
             held.getsockname()[1],
+            limits=Limits(header_time=chosen.header_deadline.total_seconds()),
             drain=int(chosen.drain.total_seconds()),
             on_listening=listening,
             on_draining=draining.set,
