@@ -85,11 +85,16 @@ async def next_version(unit: Unit, file: File, declaration: Declaration, now: da
     state = State.AWAITING_UPLOAD if blob is None else State.RECEIVED
     if old.state is State.AWAITING_UPLOAD:
         filled = _version(file.id, file.company_id, old.number, declaration, now, state, blob)
-        version = replace(filled, created_at=old.created_at)
+        # What was said of the placeholder stays true: a client may have written it down.
+        attributes = {**filled.attributes, **old.attributes}
+        version = replace(filled, created_at=old.created_at, attributes=attributes)
         if not await unit.files.save_version(version, was=State.AWAITING_UPLOAD):
             raise Conflict("Another upload of this name came at the same moment; try again.")
     else:
-        version = _version(file.id, file.company_id, old.number + 1, declaration, now, state, blob)
+        number = old.number + 1
+        while await unit.files.version(file.id, number) is not None:
+            number += 1  # a later version was deleted; its number is not given again
+        version = _version(file.id, file.company_id, number, declaration, now, state, blob)
         await unit.files.add_version(version)
     return replace(file, version=version)
 

@@ -16,6 +16,7 @@ choose keys that cannot be guessed, as the draft asks of them.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 import secrets
@@ -35,7 +36,7 @@ from loadingdock.web.services import Services
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
-HOLD = timedelta(minutes=1)  # for requests without a stream: longer than any of them takes
+HOLD = timedelta(minutes=1)  # renewed while the request is worked on; what a dead process leaves behind ends with it
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}", re.ASCII)
 _KEPT_HEADERS = ("content-type", "location")
@@ -76,7 +77,8 @@ class Attempt:
         self._hold = hold
         self._stored = stored
         self._content = b""
-        self._kept = False
+        self._held = slot is not None and stored is None
+        self._writing = asyncio.Lock()
 
     def replay(self, *content: bytes) -> Response | None:
         """The answer given before to the same content; None if this is the first time. Raises KeyReused if the key
@@ -95,38 +97,66 @@ class Attempt:
 
     async def keep(self, response: Response) -> Response:
         """Keeps a success for repetitions. The response is returned as it is."""
-        if self._slot is None or self._stored is not None or response.status_code >= 300:
+        if self._slot is None or not self._held or response.status_code >= 300:
             return response
         headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-        body = self._slot.seal(self._content, bytes(response.body))
-        answer = StoredResponse(self._hold, response.status_code, headers, body)
-        name = self._slot.name
+        name, body = self._slot.name, self._slot.seal(self._content, bytes(response.body))
+        async with self._writing:
+            self._held = False
+            answer = StoredResponse(self._hold, response.status_code, headers, body)
 
-        async def work(unit: Unit) -> None:
-            await unit.idempotency.finish(name, answer)
+            async def work(unit: Unit) -> None:
+                await unit.idempotency.finish(name, answer)
 
-        self._kept = True
-        # Without its hold (it ran out, and another request has the key) or without its records the deed is done
-        # all the same, and that is what the client has to hear.
-        with suppress(NotFound, Unavailable):
-            await self._records.write(self._company_id, work)
+            # Without its hold (this process stood still for so long that another request has the key) or without
+            # its records the deed is done all the same, and that is what the client has to hear.
+            with suppress(NotFound, Unavailable):
+                await self._records.write(self._company_id, work)
         return response
 
+    async def renew(self, clock: Clock) -> None:
+        """Keeps the hold for as long as the request is worked on, however long its body takes."""
+        assert self._slot is not None
+        name, target = self._slot.name, self._hold.split()[0]
+        while self._held:
+            await asyncio.sleep(HOLD.total_seconds() / 3)
+            async with self._writing:
+                if not self._held:
+                    return
+                now = clock.now()
+                held, fresh = self._hold, _held(target, now)
+
+                async def work(unit: Unit, held: str = held, fresh: str = fresh, now: datetime = now) -> bool:
+                    found = await unit.idempotency.begin(name, fresh, now)
+                    if found is None:
+                        return True
+                    if found.fingerprint != held:
+                        return False
+                    await unit.idempotency.release(name)
+                    return await unit.idempotency.begin(name, fresh, now) is None
+
+                with suppress(Unavailable):
+                    self._held = await self._records.write(self._company_id, work)
+                    self._hold = fresh
+
     async def let_go(self) -> None:
-        if self._slot is None or self._stored is not None or self._kept:
+        if self._slot is None:
             return
         name = self._slot.name
 
         async def work(unit: Unit) -> None:
             await unit.idempotency.release(name)
 
-        await self._records.write(self._company_id, work)
+        async with self._writing:
+            if not self._held:
+                return
+            self._held = False
+            with suppress(Unavailable):  # then it goes when its time is up
+                await self._records.write(self._company_id, work)
 
 
 @asynccontextmanager
-async def attempt(
-    services: Services, principal: Principal, request: Request, *, hold: timedelta = HOLD
-) -> AsyncIterator[Attempt]:
+async def attempt(services: Services, principal: Principal, request: Request) -> AsyncIterator[Attempt]:
     """Holds the request's key for as long as the block runs, and lets it go at its end unless an answer was kept.
     Raises InvalidInput for what is no key, RequestInProgress, and KeyReused for one of another method, path or
     query."""
@@ -135,12 +165,14 @@ async def attempt(
         yield Attempt(services.records, principal.company.id, None, "", None)
         return
     slot = _Slot.of(key)
-    held, stored = await _hold(services.records, services.clock, principal.company.id, slot, _target(request), hold)
+    held, stored = await _hold(services.records, services.clock, principal.company.id, slot, _target(request))
     attempted = Attempt(services.records, principal.company.id, slot, held, stored)
+    renewal = asyncio.create_task(attempted.renew(services.clock))
     try:
         yield attempted
     finally:
         await attempted.let_go()
+        renewal.cancel()
 
 
 async def once(
@@ -174,12 +206,11 @@ def _target(request: Request) -> str:
 
 
 async def _hold(
-    records: Records, clock: Clock, company_id: int, slot: _Slot, target: str, hold: timedelta
+    records: Records, clock: Clock, company_id: int, slot: _Slot, target: str
 ) -> tuple[str, StoredResponse | None]:
-    """(what the key is held as, None) or (..., what was answered). A key is held as `target`, the hold's end and
-    a nonce, so that a hold which ran out can be told, and its late holder cannot answer for the next one."""
+    """(what the key is held as, None) or (..., what was answered)."""
     now = clock.now()
-    held = f"{target} {(now + hold).isoformat()} {secrets.token_hex(8)}"
+    held = _held(target, now)
 
     async def work(unit: Unit) -> StoredResponse | None:
         found = await unit.idempotency.begin(slot.name, held, now)
@@ -196,6 +227,12 @@ async def _hold(
     if found.status is None:
         raise RequestInProgress
     return found.fingerprint, found
+
+
+def _held(target: str, now: datetime) -> str:
+    """What a key is held as: the request's target, the hold's end, and a nonce, so that a late holder cannot answer
+    for the next one."""
+    return f"{target} {(now + HOLD).isoformat()} {secrets.token_hex(8)}"
 
 
 def _end(held: str) -> datetime:

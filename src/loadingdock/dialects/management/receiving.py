@@ -69,7 +69,7 @@ async def upload(request: Request) -> Response:
     caller = await call(request)
     caller.permit(WRITE)
     services, principal = caller.services, caller.principal
-    async with idempotency.attempt(services, principal, request, hold=services.limits.deadline) as attempted:
+    async with idempotency.attempt(services, principal, request) as attempted:
         declared, blob = await _receive(caller)
         content = (declared.name, declared.content_type or "", declared.owner or "", blob.sha256)
         try:
