@@ -325,7 +325,7 @@ async def test_a_client_names_the_company_where_it_serves_several(house: World) 
         grant = await house.access.grant(made.client.id, made.secret, named, None, address=ADDRESS)
         assert grant.company.code == code
         assert (await house.access.bearer(grant.token, address=ADDRESS)).company.code == code
-    for refused in (None, "", "stranger", str(stranger.number), "nobody", "1", "\0", "ü", "9" * 30):
+    for refused in (None, "", "stranger", str(stranger.number), "nobody", "1", f"0{other.number}", "\0", "ü", "9" * 30):
         with pytest.raises(InvalidInput) as caught:
             await house.access.grant(made.client.id, made.secret, refused, None, address=ADDRESS)
         assert caught.value.field == "organization"

@@ -6,7 +6,6 @@ principal of the command line, which alone may make companies and set them.
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,11 +16,13 @@ from loadingdock.core.audit import entry
 from loadingdock.core.credentials import (
     LONGEST_TTL,
     NAME_LIMIT,
+    company_number,
     digest,
     md5_hex,
     new_api_key,
     new_client,
     new_password,
+    normal_code,
     normal_name,
 )
 from loadingdock.core.errors import AlreadyExists, Forbidden, InvalidInput, NotFound
@@ -32,7 +33,6 @@ from loadingdock.core.settings import LEGACY_MD5
 
 T = TypeVar("T")
 
-CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
 DEFAULT_TTL = timedelta(minutes=5)
 
 
@@ -82,24 +82,26 @@ class Administration:
     async def add_company(self, code: str, name: str | None = None) -> Company:
         """For the operator. Codes are letters, digits, `_` and `-`, at most 63, whatever their case: they are kept
         and compared in lower case. The number has 6 to 9 digits at random. Raises InvalidInput, AlreadyExists."""
-        code = code.lower()
-        if not CODE.fullmatch(code):
+        normal = normal_code(code)
+        if normal is None:
             raise InvalidInput(
                 f"{code!r} is no company code: up to 63 letters, digits, _ and -, beginning with a letter or digit.",
                 field="code",
             )
+        if name is not None and (len(name) > NAME_LIMIT or not name.isprintable()):
+            raise InvalidInput(f"A company's name has at most {NAME_LIMIT} printable characters.", field="name")
         now = self._clock.now()
 
         async def work(unit: Unit) -> Company:
             # A client may name a company by number or code, so one company's code is never another one's number.
-            if code.isdecimal() and len(code) <= 18 and await unit.companies.by_number(int(code)):
-                raise AlreadyExists(f"The company {code}")
+            if (taken := company_number(normal)) and await unit.companies.by_number(taken):
+                raise AlreadyExists(f"The company {normal}")
             while True:
                 number = 100_000 + secrets.randbelow(10**9 - 100_000)
                 if not await unit.companies.by_number(number) and not await unit.companies.by_code(str(number)):
                     break
-            company = await unit.companies.add(code, name or code, number, now)
-            await unit.audit.add(entry(operator(company), "company.add", code, "ok", now))
+            company = await unit.companies.add(normal, name or code, number, now)
+            await unit.audit.add(entry(operator(company), "company.add", normal, "ok", now))
             return company
 
         return await self._records.write(None, work)
@@ -108,7 +110,7 @@ class Administration:
         """For the operator. By code, of any case; disabled ones too. Raises NotFound("company")."""
 
         async def work(unit: Unit) -> Company | None:
-            return await unit.companies.by_code(code.lower())
+            return await unit.companies.by_code(normal_code(code) or "")
 
         company = await self._records.read(None, work)
         if company is None:
@@ -259,7 +261,7 @@ class Administration:
     async def add_key(self, principal: Principal, label: str, grants: Iterable[str]) -> NewKey:
         """An API key: `ldk_` and 256 random bits. Raises InvalidInput, Forbidden."""
         permit(principal, ADMIN)
-        if len(label) > NAME_LIMIT or not (label.isprintable() or not label):
+        if len(label) > NAME_LIMIT or not label.isprintable():
             raise InvalidInput(f"A label has at most {NAME_LIMIT} printable characters.", field="label")
         granted = parse_grants(grants)
         secret = new_api_key()

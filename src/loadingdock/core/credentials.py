@@ -21,6 +21,8 @@ PASSWORD_LIMIT = 1024  # bytes; hashing must not become a way to keep the servic
 NAME_LIMIT = 255  # bytes
 LONGEST_TTL = timedelta(hours=24)  # of an access token, and so of a retired signing key
 KEY_PREFIX = "ldk_"
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
+_NUMBER = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 _MD5_HEX = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 
 
@@ -48,6 +50,17 @@ def normal_name(name: str) -> str | None:
     if not normal or ":" in normal or not normal.isprintable() or len(normal.encode()) > NAME_LIMIT:
         return None
     return normal
+
+
+def normal_code(text: str) -> str | None:
+    """The form in which company codes are kept and compared: lower case. None for what cannot be one: up to 63 ASCII
+    letters, digits, `_` and `-`, a letter or digit first."""
+    return text.lower() if _CODE.fullmatch(text) else None
+
+
+def company_number(text: str) -> int | None:
+    """A company's number as it is written: decimal, without leading zeros."""
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def new_password(password: str) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from loadingdock.core.credentials import normal_name
+from loadingdock.core.credentials import company_number, normal_code, normal_name
 from loadingdock.core.model import Company, OAuthClient, Principal, PrincipalKind, User
 from loadingdock.core.permissions import ADMIN, expand
 from loadingdock.core.ports import Records, Unit
@@ -23,9 +23,10 @@ class Directory:
 
     async def company(self, named: str) -> Company | None:
         """By code of any case, or by number. The two never meet: no code is another company's number."""
-        if not named.isascii() or not named.isprintable():
+        code = normal_code(named)
+        if code is None:
             return None
-        code, number = named.lower(), int(named) if named.isdecimal() and len(named) <= 18 else None
+        number = company_number(code)
 
         async def work(unit: Unit) -> Company | None:
             company = await unit.companies.by_code(code)
@@ -45,7 +46,7 @@ class Directory:
         """A company by its code and a user in it. Two reads whatever is found: the time says nothing about it."""
 
         async def find_company(unit: Unit) -> Company | None:
-            return _alive(await unit.companies.by_code(code.lower() if code.isascii() and code.isprintable() else ""))
+            return _alive(await unit.companies.by_code(normal_code(code) or ""))
 
         async def find_user(unit: Unit) -> User | None:
             return await unit.users.get(normal_name(name) or "")
