@@ -139,6 +139,7 @@ async def test_a_broken_rule_is_named(lost_scanner: LocalScanner) -> None:
     assert "nonsense" in str(raised.value.__cause__)
 
 
+@pytest.mark.slow
 async def test_what_uses_up_its_time_is_unscannable(tmp_path: Path) -> None:
     """And costs the child alone: the next file is scanned."""
     endless = Limits(unpacked=1 << 50, ratio=1 << 30)

@@ -76,7 +76,19 @@ class Pool:
         self._closed = False
 
     async def call(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The child's answer. Raises ChildFailed and ChildUnavailable; a cancelled call costs the child as well."""
+        """The child's answer. Raises ChildFailed and ChildUnavailable; a cancelled call costs the child as well.
+
+        A child that crashed is asked once more, as another one: the kernel may have killed it for somebody else's
+        memory, or while it was idle.
+        """
+        try:
+            return await self._call(request)
+        except ChildFailed as error:
+            if error.failure is not Failure.CRASHED or self._closed:
+                raise
+        return await self._call(request)
+
+    async def _call(self, request: Mapping[str, Any]) -> dict[str, Any]:
         async with self._free:
             child = await self._take()
             try:

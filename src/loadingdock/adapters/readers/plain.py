@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -18,8 +19,11 @@ _WIDEST = 4  # bytes of a character in any of them
 
 def read(file: BinaryIO, limit: int) -> Iterator[str]:
     """Reads no more than `limit` characters can take."""
-    data = file.read((limit + 2) * _WIDEST)
-    whole = not file.read(1)
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    wanted = min(size, (limit + 2) * _WIDEST)
+    data = file.read(wanted)
+    whole = wanted == size
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             yield _decode(data[len(mark) :], encoding, "replace", whole)

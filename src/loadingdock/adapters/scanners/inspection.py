@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from loadingdock.adapters.confined import ChildFailed, ChildUnavailable, Failure, Pool
+from loadingdock.adapters.confined import ChildFailed, ChildUnavailable, Pool
 from loadingdock.adapters.confined import Limits as ChildLimits
 from loadingdock.adapters.scanners.archives import Limits
 from loadingdock.core.model import ScanResult, Verdict
@@ -67,12 +67,7 @@ class Inspection:
             "folder": self._folder,
         }
         try:
-            try:
-                answer = await self._pool.call(request)
-            except ChildFailed as error:
-                if error.failure is not Failure.CRASHED:
-                    raise
-                answer = await self._pool.call(request)  # the kernel may have killed it for another's memory
+            answer = await self._pool.call(request)
             return ScanResult(Verdict(answer["verdict"]), str(answer["detail"]))
         except ChildFailed as error:
             return ScanResult(Verdict.UNSCANNABLE, f"{error} while it looked into the file")
