@@ -1,0 +1,271 @@
+"""A foreign id is an unknown id: shown for every method of every tenant-bound part of a unit.
+
+The methods are found in the port itself. One without a probe here fails the suite, so that none is forgotten.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Any, get_type_hints
+
+import pytest
+
+from loadingdock.core.errors import DockError
+from loadingdock.core.model import (
+    ApiKey,
+    Attachment,
+    Company,
+    File,
+    Job,
+    JobState,
+    OAuthClient,
+    Page,
+    State,
+    StoredResponse,
+    Upload,
+    Usage,
+    User,
+)
+from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.testing.records.identity import a_client, a_key, a_user
+from loadingdock.testing.records.store import HOUR, NOW, Store, StoreContract, a_file, an_entry, an_upload, new_id
+
+UNBOUND_PARTS = {"companies", "secrets", "housekeeping"}
+# What they did cannot be seen in what they answer.
+SILENT = {("clients", "add"), ("audit", "add"), ("events", "add"), ("idempotency", "release")}
+NOTHING: list[Any] = [None, False, (), 0, Usage(0, 0), Page(()), Page((), total=0)]
+UNBOUND_METHODS = {("keys", "by_digest"), ("clients", "find")}
+
+
+@dataclass(frozen=True)
+class Belongings:
+    """One of everything that a company can have."""
+
+    file: File
+    upload: Upload
+    user: User
+    key: ApiKey
+    client: OAuthClient
+    job: Job
+    attachment: str
+    idempotency_key: str
+    dedupe_key: str
+
+    def claimed_by(self, company: Company) -> Belongings:
+        """The same ids, as rows that say they are that company's."""
+        id = company.id
+        version = replace(self.file.version, company_id=id)
+        return replace(
+            self,
+            file=replace(self.file, company_id=id, version=version),
+            upload=replace(self.upload, company_id=id),
+            user=replace(self.user, company_id=id),
+            key=replace(self.key, company_id=id),
+            client=replace(self.client, company_ids=(id,)),
+            job=replace(self.job, company_id=id),
+        )
+
+
+def invented(company: Company) -> Belongings:
+    name = new_id()
+    file = a_file(company, name=name, namespace="rewards", alias=name, state=State.AWAITING_UPLOAD)
+    job = Job(new_id(), company.id, "process", name, {}, JobState.RUNNING, 1, NOW, NOW, fence=1)
+    return Belongings(
+        file, an_upload(file), a_user(company, name), a_key(company), a_client(company), job, name, name, name
+    )
+
+
+async def belongings(store: Store, company: Company) -> Belongings:
+    """Invented, and then put there."""
+    its = invented(company)
+
+    async def work(unit: Unit) -> None:
+        await unit.files.add(its.file)
+        await unit.uploads.add(its.upload)
+        await unit.attachments.add(Attachment(its.file.id, its.attachment, NOW))
+        await unit.users.add(its.user)
+        await unit.keys.add(its.key)
+        await unit.clients.add(its.client)
+        await unit.ledger.charge(51, 1, max_bytes=None, max_files=None)
+        await unit.jobs.enqueue("process", its.file.id, at=NOW, dedupe_key=its.dedupe_key)
+        await unit.audit.add(an_entry(company.id))
+        await unit.events.add(NOW, "kind", its.file.id, {})
+        await unit.idempotency.begin(its.idempotency_key, "print", NOW)
+
+    await store.write(company, work)
+    (job,) = await store.jobs.claim("worker", lease=HOUR, limit=1, cap=1, now=NOW)
+    return replace(its, job=job, file=replace(its.file, attached=1))
+
+
+async def everything(store: Store, company: Company, its: Belongings) -> list[Any]:
+    """All that can be seen of the company's rows by its own."""
+
+    async def work(unit: Unit) -> list[Any]:
+        return [
+            await unit.files.list(FileFilter(), limit=100),
+            await unit.files.list(FileFilter(state=State.DELETED), limit=100),
+            await unit.files.versions(its.file.id),
+            await unit.uploads.get(its.upload.id),
+            await unit.attachments.list(its.file.id),
+            await unit.users.list(),
+            await unit.keys.list(),
+            await unit.clients.list(),
+            await unit.ledger.get(),
+            await unit.audit.list(limit=100),
+            await unit.events.after(0, limit=100),
+            await unit.jobs.holds(its.job),
+            await unit.idempotency.begin(its.idempotency_key, "print", NOW),
+        ]
+
+    return [await store.write(company, work), await store.jobs.list(company_id=company.id)]
+
+
+Probe = Callable[[Unit, Belongings], Awaitable[Any]]
+
+
+async def _added(made: Awaitable[str | None]) -> bool:
+    return await made is not None
+
+
+PROBES: dict[tuple[str, str], Probe] = {
+    ("users", "get"): lambda unit, its: unit.users.get(its.user.name),
+    ("users", "list"): lambda unit, its: unit.users.list(),
+    ("users", "add"): lambda unit, its: unit.users.add(its.user),
+    ("users", "save"): lambda unit, its: unit.users.save(replace(its.user, password_hash="stolen")),
+    ("keys", "get"): lambda unit, its: unit.keys.get(its.key.id),
+    ("keys", "list"): lambda unit, its: unit.keys.list(),
+    ("keys", "add"): lambda unit, its: unit.keys.add(replace(its.key, digest=new_id())),
+    ("keys", "revoke"): lambda unit, its: unit.keys.revoke(its.key.id, NOW),
+    ("clients", "list"): lambda unit, its: unit.clients.list(),
+    # A client's id is unique in the installation, as it names itself before its company is known.
+    ("clients", "add"): lambda unit, its: unit.clients.add(replace(its.client, id=new_id())),
+    ("clients", "revoke"): lambda unit, its: unit.clients.revoke(its.client.id, NOW),
+    ("files", "get"): lambda unit, its: unit.files.get(its.file.id),
+    ("files", "by_alias"): lambda unit, its: unit.files.by_alias(its.file.alias or ""),
+    ("files", "by_name"): lambda unit, its: unit.files.by_name("rewards", its.file.name),
+    ("files", "list"): lambda unit, its: unit.files.list(FileFilter(search=its.file.name), limit=9),
+    ("files", "list_offset"): lambda unit, its: unit.files.list_offset(FileFilter(), limit=9, offset=0),
+    ("files", "add"): lambda unit, its: unit.files.add(its.file),
+    ("files", "save"): lambda unit, its: unit.files.save(replace(its.file, name="stolen", deleted_at=NOW)),
+    ("files", "version"): lambda unit, its: unit.files.version(its.file.id, 1),
+    ("files", "versions"): lambda unit, its: unit.files.versions(its.file.id),
+    ("files", "add_version"): lambda unit, its: unit.files.add_version(replace(its.file.version, number=2)),
+    ("files", "save_version"): lambda unit, its: unit.files.save_version(
+        replace(its.file.version, state=State.READY), was=State.AWAITING_UPLOAD
+    ),
+    ("files", "set_latest"): lambda unit, its: unit.files.set_latest(its.file.id, 1),
+    ("attachments", "add"): lambda unit, its: unit.attachments.add(Attachment(its.file.id, "stolen", NOW)),
+    ("attachments", "remove"): lambda unit, its: unit.attachments.remove(its.file.id, its.attachment),
+    ("attachments", "list"): lambda unit, its: unit.attachments.list(its.file.id),
+    ("uploads", "get"): lambda unit, its: unit.uploads.get(its.upload.id),
+    ("uploads", "of_file"): lambda unit, its: unit.uploads.of_file(its.file.id, 1),
+    ("uploads", "add"): lambda unit, its: unit.uploads.add(replace(its.upload, id=new_id())),
+    ("uploads", "advance"): lambda unit, its: unit.uploads.advance(replace(its.upload, offset=1), was=0),
+    ("uploads", "complete"): lambda unit, its: unit.uploads.complete(its.upload.id, NOW),
+    ("uploads", "abort"): lambda unit, its: unit.uploads.abort(its.upload.id, NOW),
+    ("ledger", "get"): lambda unit, its: unit.ledger.get(),
+    ("ledger", "charge"): lambda unit, its: unit.ledger.charge(1, 1, max_bytes=51, max_files=1),
+    ("jobs", "enqueue"): lambda unit, its: _added(
+        unit.jobs.enqueue("process", its.file.id, at=NOW, dedupe_key=its.dedupe_key)
+    ),
+    ("jobs", "holds"): lambda unit, its: unit.jobs.holds(its.job),
+    ("audit", "add"): lambda unit, its: unit.audit.add(replace(an_entry(its.file.company_id), subject="stolen")),
+    ("audit", "list"): lambda unit, its: unit.audit.list(limit=9),
+    ("events", "add"): lambda unit, its: unit.events.add(NOW, "stolen", its.file.id, {}),
+    ("events", "after"): lambda unit, its: unit.events.after(0, limit=9),
+    ("events", "last"): lambda unit, its: unit.events.last(),
+    ("idempotency", "begin"): lambda unit, its: unit.idempotency.begin(its.idempotency_key, "other", NOW),
+    ("idempotency", "finish"): lambda unit, its: unit.idempotency.finish(
+        its.idempotency_key, StoredResponse("print", 200)
+    ),
+    ("idempotency", "release"): lambda unit, its: unit.idempotency.release(its.idempotency_key),
+}
+
+
+def bound_methods() -> list[tuple[str, str]]:
+    found = [
+        (part, name)
+        for part, protocol in get_type_hints(Unit).items()
+        if part not in UNBOUND_PARTS
+        for name, _ in inspect.getmembers(protocol, inspect.isfunction)
+        if not name.startswith("_")
+    ]
+    return [method for method in found if method not in UNBOUND_METHODS]
+
+
+class Undone(Exception):
+    """Takes a probe's own traces back."""
+
+    def __init__(self, outcome: Any) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
+async def outcome(store: Store, company: Company | None, probe: Probe, its: Belongings) -> Any:
+    """What the method returned, or the type of what it raised."""
+
+    async def work(unit: Unit) -> None:
+        try:
+            seen = await probe(unit, its)
+        except (DockError, ValueError) as error:
+            seen = type(error)
+        raise Undone(seen)
+
+    with pytest.raises(Undone) as caught:
+        await store.write(company, work)
+    return caught.value.outcome
+
+
+@pytest.mark.security(25)
+class TenantContract(StoreContract):
+    def test_every_method_has_a_probe(self) -> None:
+        assert sorted(bound_methods()) == sorted(PROBES)
+
+    @pytest.mark.parametrize("method", PROBES, ids=".".join)
+    async def test_a_foreign_id_is_an_unknown_id(self, store: Store, company: Company, method: tuple[str, str]) -> None:
+        other = await store.company("other")
+        its = await belongings(store, company)
+        before = await everything(store, company, its)
+        unknown = await outcome(store, other, PROBES[method], invented(other))
+        assert await outcome(store, other, PROBES[method], its.claimed_by(other)) == unknown
+        assert await everything(store, company, its) == before
+
+    @pytest.mark.parametrize("method", PROBES, ids=".".join)
+    async def test_without_a_company_nothing_is_found(
+        self, store: Store, company: Company, method: tuple[str, str]
+    ) -> None:
+        its = await belongings(store, company)
+        before = await everything(store, company, its)
+        unknown = await outcome(store, None, PROBES[method], invented(company))
+        assert await outcome(store, None, PROBES[method], its) == unknown
+        assert unknown in NOTHING or isinstance(unknown, type)
+        assert await everything(store, company, its) == before
+
+    @pytest.mark.parametrize("method", PROBES, ids=".".join)
+    async def test_its_own_company_finds_it(self, store: Store, company: Company, method: tuple[str, str]) -> None:
+        """Else the probes would show nothing."""
+        other = await store.company("other")
+        its = await belongings(store, company)
+        own = await outcome(store, company, PROBES[method], its)
+        unknown = await outcome(store, other, PROBES[method], invented(other))
+        assert own != unknown or method in {
+            ("clients", "add"),
+            ("audit", "add"),
+            ("events", "add"),
+            ("idempotency", "release"),
+        }
+
+    async def test_rows_that_name_another_company_are_refused(self, store: Store, company: Company) -> None:
+        other = await store.company("other")
+        its = await belongings(store, company)
+        for method in (
+            *(("users", name) for name in ("add", "save")),
+            ("keys", "add"),
+            ("clients", "add"),
+            *(("files", name) for name in ("add", "save", "save_version")),
+            *(("uploads", name) for name in ("add", "advance")),
+            ("audit", "add"),
+        ):
+            assert await outcome(store, other, PROBES[method], its) is ValueError, method
