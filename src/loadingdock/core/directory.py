@@ -6,12 +6,16 @@ Disabled and revoked ones are as if they never were.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from loadingdock.core.credentials import company_number, normal_code, normal_name
-from loadingdock.core.model import Company, OAuthClient, Principal, PrincipalKind, User
+from loadingdock.core.model import ApiKey, Company, OAuthClient, Principal, PrincipalKind, User
 from loadingdock.core.permissions import ADMIN, expand
 from loadingdock.core.ports import Records, Unit
 from loadingdock.core.signers import Signer
+
+Disabled = TypeVar("Disabled", Company, User)
+Revoked = TypeVar("Revoked", ApiKey, OAuthClient)
 
 
 class Directory:
@@ -20,6 +24,7 @@ class Directory:
     def __init__(self, records: Records, outside: Mapping[str, frozenset[str]]) -> None:
         self._records = records
         self._outside = outside
+        self._tenants: dict[int, int] = {}  # ids by number, of companies that signed links; neither ever changes
 
     async def company(self, named: str) -> Company | None:
         """By code of any case, or by number. The two never meet: no code is another company's number."""
@@ -32,13 +37,13 @@ class Directory:
             company = await unit.companies.by_code(code)
             if company is None and number is not None:
                 company = await unit.companies.by_number(number)
-            return _alive(company)
+            return _enabled(company)
 
         return await self._records.read(None, work)
 
     async def company_by_id(self, id: int) -> Company | None:
         async def work(unit: Unit) -> Company | None:
-            return _alive(await unit.companies.by_id(id))
+            return _enabled(await unit.companies.by_id(id))
 
         return await self._records.read(None, work)
 
@@ -46,22 +51,21 @@ class Directory:
         """A company by its code and a user in it. Two reads whatever is found: the time says nothing about it."""
 
         async def find_company(unit: Unit) -> Company | None:
-            return _alive(await unit.companies.by_code(normal_code(code) or ""))
+            return _enabled(await unit.companies.by_code(normal_code(code) or ""))
 
         async def find_user(unit: Unit) -> User | None:
-            return await unit.users.get(normal_name(name) or "")
+            return _enabled(await unit.users.get(normal_name(name) or ""))
 
         company = await self._records.read(None, find_company)
-        user = await self._records.read(None if company is None else company.id, find_user)
-        return company, None if user is None or user.disabled_at is not None else user
+        return company, await self._records.read(None if company is None else company.id, find_user)
 
     async def key(self, digest: str) -> Principal | None:
         async def work(unit: Unit) -> Principal | None:
-            key = await unit.keys.by_digest(digest)
-            if key is None or key.revoked_at is not None:
+            key = _unrevoked(await unit.keys.by_digest(digest))
+            if key is None:
                 return None
-            company = _alive(await unit.companies.by_id(key.company_id))
-            return None if company is None else _principal(company, PrincipalKind.KEY, key.id, key.permissions)
+            company = _enabled(await unit.companies.by_id(key.company_id))
+            return None if company is None else key_principal(company, key)
 
         return await self._records.read(None, work)
 
@@ -70,8 +74,7 @@ class Directory:
             return None
 
         async def work(unit: Unit) -> OAuthClient | None:
-            client = await unit.clients.find(id)
-            return None if client is None or client.revoked_at is not None else client
+            return _unrevoked(await unit.clients.find(id))
 
         return await self._records.read(None, work)
 
@@ -86,18 +89,37 @@ class Directory:
         return _principal(company, PrincipalKind.TOKEN, f"{issuer}|{subject}", self._outside[issuer])
 
     async def signer(self, signer: Signer) -> Principal | None:
-        """Whoever signed a link, with what they may do today."""
-        company = await self.company(str(signer.number))
-        if company is None or company.number != signer.number:
-            return None
+        """Whoever signed a link, with what they may do today. One read: every use of a link asks."""
+        tenant = self._tenants.get(signer.number)
+        if tenant is None:
+            company = await self._by_number(signer.number)
+            if company is None:
+                return None
+            tenant = self._tenants[signer.number] = company.id
+
+        async def work(unit: Unit) -> Principal | None:
+            company = _enabled(await unit.companies.by_id(tenant))
+            return None if company is None else await self._subject(unit, company, signer)
+
+        return await self._records.read(tenant, work)
+
+    async def _by_number(self, number: int) -> Company | None:
+        async def work(unit: Unit) -> Company | None:
+            return await unit.companies.by_number(number)
+
+        return await self._records.read(None, work)
+
+    async def _subject(self, unit: Unit, company: Company, signer: Signer) -> Principal | None:
         match signer.kind:
             case PrincipalKind.USER:
-                _, user = await self.user(company.code, signer.subject)
+                user = _enabled(await unit.users.get(signer.subject))
                 return None if user is None else user_principal(company, user)
             case PrincipalKind.KEY:
-                return await self._key_in(company, signer.subject)
+                key = _unrevoked(await unit.keys.get(signer.subject))
+                return None if key is None else key_principal(company, key)
             case PrincipalKind.CLIENT:
-                return await self.client_in(company, signer.subject)
+                client = _unrevoked(await unit.clients.find(signer.subject))
+                return None if client is None else client_principal(company, client)
             case PrincipalKind.TOKEN:
                 issuer, _, subject = signer.subject.partition("|")
                 return self.outsider(company, issuer, subject)
@@ -106,18 +128,13 @@ class Directory:
             case _:
                 return None
 
-    async def _key_in(self, company: Company, id: str) -> Principal | None:
-        async def work(unit: Unit) -> Principal | None:
-            key = await unit.keys.get(id)
-            if key is None or key.revoked_at is not None:
-                return None
-            return _principal(company, PrincipalKind.KEY, key.id, key.permissions)
 
-        return await self._records.read(company.id, work)
+def _enabled(it: Disabled | None) -> Disabled | None:
+    return None if it is None or it.disabled_at is not None else it
 
 
-def _alive(company: Company | None) -> Company | None:
-    return None if company is None or company.disabled_at is not None else company
+def _unrevoked(it: Revoked | None) -> Revoked | None:
+    return None if it is None or it.revoked_at is not None else it
 
 
 def _principal(company: Company, kind: PrincipalKind, subject: str, grants: frozenset[str] | set[str]) -> Principal:
@@ -126,6 +143,10 @@ def _principal(company: Company, kind: PrincipalKind, subject: str, grants: froz
 
 def user_principal(company: Company, user: User) -> Principal:
     return _principal(company, PrincipalKind.USER, user.name, user.permissions)
+
+
+def key_principal(company: Company, key: ApiKey) -> Principal:
+    return _principal(company, PrincipalKind.KEY, key.id, key.permissions)
 
 
 def client_principal(company: Company, client: OAuthClient) -> Principal | None:
