@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
+import structlog.testing
 
 from loadingdock.web.app import Application
 from loadingdock.web.dialect import Dialect
@@ -47,7 +48,9 @@ def client(service: Service, dialect: Dialect, error: str) -> Iterator[httpx.Cli
 
     application = Application(lifetime, (dialect,))
     service.desk.ask(lambda _: application.start())
-    with httpx.Client(base_url=service.url, transport=_InProcess(service.desk, application)) as found:
+    transport = _InProcess(service.desk, application)
+    # The traceback that the log would show takes seconds to draw.
+    with httpx.Client(base_url=service.url, transport=transport) as found, structlog.testing.capture_logs():
         yield found
     service.desk.ask(lambda _: application.stop())
 

@@ -44,7 +44,7 @@ class Replay:
     def run(self) -> None:
         wanted = dict(word.split("=", 1) for words in self.transcript.given("service") for word in words)
         service = self.service_with(wanted)
-        self.memory.update(password=PASSWORD, host=service.url.removeprefix("http://"), url=service.url)
+        self.memory.update(password=PASSWORD, host=service.url.removeprefix("http://"), base=service.url)
         for directive in self.transcript.directives:
             self._give(directive.split()[1:], service)
         with ExitStack() as stack:
@@ -156,7 +156,7 @@ def _show(response: httpx.Response) -> str:
 
 def _difference(expected: str, actual: str) -> str:
     def lines(text: str) -> list[str]:
-        return text.replace(',"', ',\n"').replace("{", "{\n").splitlines()
+        return text.replace(',"', ',\n"').splitlines()
 
     return "\n".join(difflib.unified_diff(lines(expected), lines(actual), "expected", "got", lineterm="", n=100))
 

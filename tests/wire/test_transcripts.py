@@ -78,6 +78,8 @@ def test_what_a_named_mask_saw_is_remembered() -> None:
     assert memory.fill("/files/{{id}}") == "/files/" + "0" * 32
     assert compare("{{word}}", "abc", memory)
     assert not compare("{{word}}", "abb", memory)
+    assert compare("{{/a{2}/:twice}} {{twice}} {{/b/}}", "aa aa b", memory)
+    assert not compare("{{/a+/:more}} {{more}}", "aa a", memory)
     with pytest.raises(TranscriptError, match=r"nothing is known as \{\{other\}\}"):
         memory.fill("{{other}}")
 

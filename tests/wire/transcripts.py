@@ -40,7 +40,8 @@ Expected headers are compared, others are not looked at; `Name: {{absent}}` want
 an empty line the body must be empty. JSON is compared with its order of keys and without its white space.
 
 Masks stand for what differs each time: those of MASKS below, `{{/regular expression/}}`, and any of them with a name
-(`{{uuid:handle}}`), which is remembered: `{{handle}}` in a later request or answer is what it was.
+(`{{uuid:handle}}`), which is remembered: `{{handle}}` in the same or a later answer or in a later request is what it
+was. `{{base}}` is the server's URL, `{{host}}` its host and port.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ MASKS: Mapping[str, str] = {
 _REQUEST = re.compile(r"([A-Z]+) (/\S*)")
 _STATUS = re.compile(r"HTTP (\d{3})")
 _HEADER = re.compile(r"([\w-]+):[ \t]*(.*)")
-_SLOT = re.compile(r"\{\{(/(?:[^/]|/(?!\}\}))*/(?::\w+)?|[^{}]+)\}\}")
+_SLOT = re.compile(r"\{\{(/[^\n]*?/(?::\w+)?|[^{}]+)\}\}")
 _BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 _FILE = re.compile(r'@([\w.-]+)((?:;\s*[\w*]+=(?:"[^"]*"|[^;\s]+))*)')
 _OPTION = re.compile(r';\s*([\w*]+)=(?:"([^"]*)"|([^;\s]+))')
@@ -307,11 +308,15 @@ def _pattern(piece: tuple[str, bool], names: list[str], memory: Memory) -> str:
         name = name.removeprefix(":")
     else:
         mask, _, name = text.partition(":")
+        if text in names:
+            return f"(?P={text})"
         if mask not in MASKS:
             return re.escape(memory.fill("{{" + text + "}}"))
         expression = MASKS[mask]
     if not name:
         return f"(?:{expression})"
+    if name in MASKS:
+        raise TranscriptError(f"{name!r} is a mask; remember what {{{{{text}}}}} saw under another name")
     if name in names:
         return f"(?P={name})"
     names.append(name)
