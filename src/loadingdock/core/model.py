@@ -148,10 +148,11 @@ _ENDS = frozenset({State.EXPIRED, State.DELETED})
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
         State.AWAITING_UPLOAD: frozenset({State.RECEIVED}) | _ENDS,
-        State.RECEIVED: frozenset({State.PROCESSING}) | _ENDS,
+        # To rejected from anywhere with bytes: an inspection found them missing or altered.
+        State.RECEIVED: frozenset({State.PROCESSING, State.REJECTED}) | _ENDS,
         # Back to received: a lost worker's attempt is taken up again from its last finished step.
         State.PROCESSING: frozenset({State.READY, State.INFECTED, State.REJECTED, State.RECEIVED}) | _ENDS,
-        State.READY: _ENDS,
+        State.READY: frozenset({State.REJECTED}) | _ENDS,
         State.INFECTED: _ENDS,
         State.REJECTED: _ENDS,
         State.EXPIRED: frozenset({State.DELETED}),
