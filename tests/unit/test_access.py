@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -172,6 +173,17 @@ async def test_what_was_revoked_is_refused(house: World, deed: str) -> None:
     with pytest.raises(Unauthenticated):
         await other.basic("anna@acme", "pässword", address=ADDRESS)
     await other.close()
+
+
+async def test_what_was_revoked_while_it_was_verified_is_not_remembered(house: World) -> None:
+    house.passwords.gate = asyncio.Event()
+    login = asyncio.ensure_future(house.access.basic("anna@acme", "pässword", address=ADDRESS))
+    await house.passwords.began.wait()
+    await house.administration.disable_user(house.operator, "anna")
+    house.passwords.gate.set()
+    await login  # it had read its record before
+    with pytest.raises(Unauthenticated):
+        await house.access.basic("anna@acme", "pässword", address=ADDRESS)
 
 
 # --- MD5, for tills that send it -----------------------------------------------------------------

@@ -51,6 +51,12 @@ async def test_the_company_code_has_one_count_in_every_case(house: World) -> Non
     await refused(house, "anna@Acme", "password", "192.0.2.99")
 
 
+async def test_an_account_has_one_count_in_every_unicode_form(house: World) -> None:
+    for place in range(20):
+        await fail(house, "zo\u00eb@acme" if place % 2 else "zoe\u0308@acme", f"192.0.2.{place}")
+    await refused(house, "zo\u00eb@acme", "password", "192.0.2.99")
+
+
 async def test_an_address_waits_after_twenty_failures_at_any_accounts(house: World) -> None:
     for place in range(20):
         await fail(house, f"guess{place}@acme", ADDRESS)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from loadingdock.core.audit import claimed, entry, escaped
-from loadingdock.core.credentials import Memory, Throttle, Verified, digest, legacy_form, normal_password
+from loadingdock.core.credentials import Memory, Throttle, Verified, digest, legacy_form, normal_name, normal_password
 from loadingdock.core.directory import Directory, client_principal, user_principal
 from loadingdock.core.errors import Forbidden, InvalidInput, RateLimited, Unauthenticated
 from loadingdock.core.model import AuditEntry, Company, OAuthClient, Principal, User
@@ -83,7 +83,7 @@ class Access:
         failures of the account or the address; Unavailable when more passwords wait to be hashed than may.
         """
         password = normal_password(password)
-        seal = self._memory.seal("basic", login, password)
+        seal, seen = self._memory.seal("basic", login, password), self._memory.changes
         verified = self._memory.get(seal, self._clock.now())
         if verified is not None and self._clock.now() < verified.fresh_until:
             return verified.principal.at(address=address, trace_id=trace_id)
@@ -92,12 +92,12 @@ class Access:
         if verified is not None and verified.proof in _hashes(company, user):
             proof: str | None = verified.proof
         else:
-            proof = await self._prove(f"{name}@{code.lower()}", password, company, user, address)
+            proof = await self._prove(f"{normal_name(name) or name}@{code.lower()}", password, company, user, address)
         if company is None or user is None or proof is None:
             self._memory.drop(seal)
             raise self._refused(company, f"user:{name}", address, trace_id)
         principal = user_principal(company, user).at(address=address, trace_id=trace_id)
-        return self._remember(seal, verified, principal, proof)
+        return self._remember(seal, seen, verified, principal, proof)
 
     async def _prove(
         self, account: str, password: str, company: Company | None, user: User | None, address: str | None
@@ -121,7 +121,7 @@ class Access:
     async def api_key(self, token: str, *, address: str | None, trace_id: str | None = None) -> Principal:
         """A key of 256 random bits. Failures are throttled by address; a right key never is, for there was nothing
         to guess. Raises Unauthenticated or RateLimited."""
-        seal = self._memory.seal("key", token)
+        seal, seen = self._memory.seal("key", token), self._memory.changes
         verified = self._memory.get(seal, self._clock.now())
         if verified is not None and self._clock.now() < verified.fresh_until:
             return verified.principal.at(address=address, trace_id=trace_id)
@@ -131,12 +131,12 @@ class Access:
             self._memory.drop(seal)
             await self._throttle.fail(None, address)
             raise self._refused(None, "key", address, trace_id)
-        return self._remember(seal, verified, principal.at(address=address, trace_id=trace_id), proof)
+        return self._remember(seal, seen, verified, principal.at(address=address, trace_id=trace_id), proof)
 
     async def bearer(self, token: str, *, address: str | None, trace_id: str | None = None) -> Principal:
         """A token of ours or of a trusted issuer: it can do what it was issued for as far as its client still may.
         Raises Unauthenticated."""
-        seal = self._memory.seal("bearer", token)
+        seal, seen = self._memory.seal("bearer", token), self._memory.changes
         now = self._clock.now()
         verified = self._memory.get(seal, now)
         if verified is not None and now < verified.fresh_until:
@@ -153,7 +153,7 @@ class Access:
             raise self._refused(company, f"token:{claims.subject}", address, trace_id)
         principal = replace(holder, permissions=intersect(claims.permissions, holder.permissions))
         # Its issue was the login and has its row; with every use it would be one too many.
-        self._memory.put(seal, principal, "", now, until=claims.expires_at)
+        self._memory.put(seal, principal, "", now, seen=seen, until=claims.expires_at)
         return principal.at(address=address, trace_id=trace_id)
 
     async def grant(
@@ -258,12 +258,14 @@ class Access:
         """Returns when the rows under way are written."""
         await asyncio.gather(*self._notes, return_exceptions=True)
 
-    def _remember(self, seal: bytes, verified: Verified | None, principal: Principal, proof: str) -> Principal:
+    def _remember(
+        self, seal: bytes, seen: int, verified: Verified | None, principal: Principal, proof: str
+    ) -> Principal:
         now = self._clock.now()
         if verified is not None and verified.proof == proof:
-            self._memory.renew(seal, verified, principal, now)
+            self._memory.renew(seal, verified, principal, now, seen=seen)
         else:
-            self._memory.put(seal, principal, proof, now)
+            self._memory.put(seal, principal, proof, now, seen=seen)
             self._note(entry(principal, "login", principal.subject, "ok", now))
         return principal
 
@@ -272,7 +274,7 @@ class Access:
     ) -> Unauthenticated:
         """Writes down the failure and returns the one answer to all of them. Where no company is known there is no
         log that the row could stand in."""
-        log.warning("login denied for %s from %s", escaped(actor), address)
+        log.warning("login denied for %s from %s", escaped(actor), escaped(address or "-"))
         if company is not None:
             row = claimed(company, actor, "login", "denied", self._clock.now(), address=address, trace_id=trace_id)
             self._note(row)

@@ -116,6 +116,7 @@ class Memory:
         self._known = known
         self._size = size
         self._entries: OrderedDict[bytes, Verified] = OrderedDict()
+        self.changes = 0  # how often something was forgotten
 
     def seal(self, *parts: str) -> bytes:
         """The keyed hash of credentials; their lengths are bound, so that no two spellings meet."""
@@ -133,17 +134,22 @@ class Memory:
         return verified
 
     def put(
-        self, seal: bytes, principal: Principal, proof: str, now: datetime, *, until: datetime | None = None
+        self, seal: bytes, principal: Principal, proof: str, now: datetime, *, seen: int, until: datetime | None = None
     ) -> None:
-        """`until`: credentials that end by themselves are not kept longer."""
+        """`seen` is what `changes` was before the record was read: what changed since is not remembered as it was.
+        `until`: credentials that end by themselves are not kept longer."""
+        if seen != self.changes:
+            return
         known_until = now + self._known if until is None else min(now + self._known, until)
         self._entries[seal] = Verified(principal, proof, min(now + self._fresh, known_until), known_until)
         self._entries.move_to_end(seal)
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
-    def renew(self, seal: bytes, verified: Verified, principal: Principal, now: datetime) -> None:
+    def renew(self, seal: bytes, verified: Verified, principal: Principal, now: datetime, *, seen: int) -> None:
         """The record was looked at again and still holds."""
+        if seen != self.changes:
+            return
         fresh_until = min(now + self._fresh, verified.known_until)
         self._entries[seal] = replace(verified, principal=principal, fresh_until=fresh_until)
 
@@ -152,6 +158,7 @@ class Memory:
 
     def forget(self, subject: str | None = None) -> None:
         """Everything of that subject (user name, key id or client id) in any company; None: everything."""
+        self.changes += 1
         for seal in [seal for seal, known in self._entries.items() if subject in (None, known.principal.subject)]:
             del self._entries[seal]
 
