@@ -123,3 +123,4 @@ class LocalBlobs:
         """Waits for what is under way."""
         await asyncio.to_thread(self._pool.shutdown)
         self._helpers.shutdown()
+        self._tree.close()

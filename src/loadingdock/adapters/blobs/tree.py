@@ -66,8 +66,12 @@ class Folder:
     def open(cls, name: str, parent: Folder) -> Folder:
         return cls(os.open(name, _FOLDER, dir_fd=parent.fd))
 
-    def __del__(self) -> None:
-        os.close(self.fd)
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+    __del__ = close
 
 
 class Tree:
@@ -225,6 +229,10 @@ class Tree:
             self._fsync(fd)
         finally:
             os.close(fd)
+
+    def close(self) -> None:
+        for folder in (*self._durable.values(), self._staging, self._blobs, self._top):
+            folder.close()
 
     def free_bytes(self) -> int:
         found = os.fstatvfs(self._top.fd)
