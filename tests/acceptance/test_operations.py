@@ -1,0 +1,75 @@
+"""Health, readiness, metrics and the way to the documentation."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+
+import pytest
+
+from tests.service import Service
+
+
+def test_alive_and_ready(service: Service) -> None:
+    with service.client() as anybody:
+        assert anybody.get("/healthz").json() == {"status": "alive"}
+        ready = anybody.get("/readyz")
+        assert ready.status_code == 200
+        assert ready.json() == {
+            "status": "ready",
+            "checks": {name: {"status": "up"} for name in ("database", "store", "scanner", "queue")},
+        }
+        assert anybody.head("/healthz").status_code == 200
+
+
+def test_what_is_down_is_named_with_its_time(make_service: Callable[..., Service]) -> None:
+    service = make_service(scanner_url="clamd://127.0.0.1:1").start_unready()
+    with service.client() as anybody:
+        first = anybody.get("/readyz")
+        assert first.status_code == 503
+        assert first.json()["checks"]["database"] == {"status": "up"}
+        scanner = first.json()["checks"]["scanner"]
+        assert scanner["status"] == "down"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", scanner["since"])
+        assert "127.0.0.1" not in scanner["reason"]
+        assert anybody.get("/readyz").json()["checks"]["scanner"]["since"] == scanner["since"]
+        assert anybody.get("/healthz").status_code == 200
+        assert 'loadingdock_ready{dependency="scanner"} 0.0' in anybody.get("/metrics").text
+
+
+def test_metrics_have_names_of_ours_alone(service: Service) -> None:
+    with service.client() as anybody:
+        anybody.get("/no-such-path-" + os.urandom(4).hex())
+        anybody.request("BREW", "/healthz")
+        shown = anybody.get("/metrics")
+    assert shown.headers["content-type"].startswith("text/plain")
+    assert "no-such-path" not in shown.text
+    assert "BREW" not in shown.text
+    for name in ("jobs_waiting", "jobs_dead", "store_free_bytes", "ready", "requests_total", "request_seconds_bucket"):
+        assert f"\nloadingdock_{name}" in shown.text, name
+    assert re.search(r"loadingdock_store_free_bytes [1-9]", shown.text)
+
+
+@pytest.mark.security(26)
+def test_nothing_that_anybody_may_read_holds_a_secret(service: Service) -> None:
+    company = service.desk.company("secretive")
+    key = service.desk.key(company, "admin")
+    with service.client() as anybody:
+        anybody.get("/api/v1/files", headers={"api-key": key})
+        for path in ("/metrics", "/readyz", "/docs", "/docs/management", "/docs/management/openapi.json"):
+            text = anybody.get(path).text
+            assert key not in text
+            assert company.code not in text
+            assert str(service.data) not in text
+
+
+def test_other_paths_are_problems(service: Service) -> None:
+    with service.client(follow_redirects=False) as anybody:
+        assert anybody.get("/").headers["location"] == "/docs"
+        for path in ("/nothing", "/api", "/api/v2/files", "/docs/nothing", "/%00", "/docs/management/x"):
+            answer = anybody.get(path)
+            assert answer.status_code == 404, path
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.json()["type"] == "/docs/errors#not_found"
+        assert anybody.post("/healthz").status_code == 405
