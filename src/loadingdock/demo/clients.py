@@ -32,7 +32,7 @@ class Management:
 
     def find(self, **query: str) -> str:
         """The id of the one file that the query finds; empty if there is none."""
-        items = curl.send(self.request("/files", **query)).json.get("items") or [{}]
+        items = curl.fetch(self.request("/files", **query)).json.get("items") or [{}]
         return str(items[0].get("id", ""))
 
     def settled(self, id: str) -> str:
@@ -40,14 +40,14 @@ class Management:
         deadline = time.monotonic() + _PATIENCE
         state = "unknown"
         while id and time.monotonic() < deadline:
-            state = str(curl.send(self.request(f"/files/{id}")).json.get("state", "unknown"))
+            state = str(curl.fetch(self.request(f"/files/{id}")).json.get("state", "unknown"))
             if state in _SETTLED:
                 break
             time.sleep(0.1)
         return state
 
     def content(self, id: str) -> Answer:
-        return curl.send(self.request(f"/files/{id}/content"))
+        return curl.fetch(self.request(f"/files/{id}/content"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +175,7 @@ class SignedUrl:
         return show.ask(Request("GET", f"{self.url}/v1/files/{id}", headers=self._headers)).text
 
     def parcel(self, name: str) -> Parcel:
-        said = curl.send(self._wanted(name)).json
+        said = curl.fetch(self._wanted(name)).json
         return Parcel("PUT", str(said.get("file_url", "")), {}, id=str(said.get("file_id", "")))
 
     def find(self, name: str) -> str:
@@ -227,8 +227,8 @@ class FileUpload:
 
     def parcel(self, name: str) -> Parcel:
         kind = _TYPES[Path(name).suffix]
-        token = str(curl.send(self._token()).json.get("access_token", ""))
-        said = curl.send(self._begin(token, kind)).json
+        token = str(curl.fetch(self._token()).json.get("access_token", ""))
+        said = curl.fetch(self._begin(token, kind)).json
         id = self.desk.find(alias=str(said.get("fileId", "")))
         return Parcel("PUT", str(said.get("uploadUrl", "")), {"Content-Type": kind}, id=id)
 
@@ -261,7 +261,7 @@ class FileService:
 
     def read(self, show: Show, id: str, name: str) -> Answer:
         """By the presigned link that the API hands out."""
-        found = curl.send(Request("GET", self._path(name), login=f"{self.user}:{self.password}")).json
+        found = curl.fetch(Request("GET", self._path(name), login=f"{self.user}:{self.password}")).json
         return show.ask(Request("GET", str(found.get("secureFilePath", f"{self.url}/none"))))
 
     def parcel(self, name: str) -> Parcel:

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,8 @@ def have_curl() -> bool:
 
 
 def send(request: Request) -> Answer:
-    return _by_curl(request) if have_curl() else _by_httpx(request)
+    """As it was shown."""
+    return _by_curl(request) if have_curl() else fetch(request)
 
 
 def _by_curl(request: Request) -> Answer:
@@ -108,19 +110,29 @@ def _by_curl(request: Request) -> Answer:
         return Answer(int(lines[0].split()[1]), headers, body.read_bytes() if body.exists() else b"")
 
 
-def _by_httpx(request: Request) -> Answer:
+@cache
+def _client() -> httpx.Client:
+    return httpx.Client(timeout=_TIMEOUT, trust_env=False)
+
+
+def fetch(request: Request) -> Answer:
+    """The same without showing it: for what is asked often, or between the lines."""
     name, _, password = (request.login or "").partition(":")
     try:
-        with httpx.Client(timeout=_TIMEOUT, trust_env=False) as client:
-            answer = client.request(
-                request.method,
-                request.url,
-                headers=dict(request.headers),
-                auth=(name, password) if request.login else None,
-                files={"file": (request.form.name, request.form.read_bytes())} if request.form else None,
-                data=dict(request.fields) or None,
-                content=request.file.read_bytes() if request.file else request.data,
-            )
-    except httpx.TransportError:
+        answer = _client().request(
+            request.method,
+            request.url,
+            headers={name: value for name, value in request.headers.items() if not _boundless(value)},
+            auth=(name, password) if request.login else None,
+            files={"file": (request.form.name, request.form.read_bytes())} if request.form else None,
+            data=dict(request.fields) or None,
+            content=request.file.read_bytes() if request.file else request.data,
+        )
+    except (httpx.TransportError, httpx.InvalidURL):
         return NONE
     return Answer(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, answer.content)
+
+
+def _boundless(value: str) -> bool:
+    """curl completes this header of a form with its boundary; httpx makes its own."""
+    return value == "multipart/form-data"

@@ -15,7 +15,7 @@ from loadingdock.demo.clients import Api, Management, Parcel
 from loadingdock.demo.service import Throwaway
 from loadingdock.demo.show import Show
 
-_SIZE = 6 << 20
+_SIZE = 4 << 20
 _PIECE = 64 << 10
 _PATIENCE = 30.0
 

@@ -36,6 +36,7 @@ class Throwaway:
             "LOADINGDOCK_DATA": str(folder / "data"),
             "LOADINGDOCK_PUBLIC_URL": self.url,
             "LOADINGDOCK_LOG_LEVEL": "warning",
+            "LOADINGDOCK_LEASE": "5s",  # so that nobody waits long for the jobs of a worker that was killed
         }
         self._log = folder / "service.log"
         self._process: subprocess.Popen[bytes] | None = None
