@@ -122,6 +122,12 @@ async def test_right_credentials_are_hashed_once(house: World) -> None:
     assert house.passwords.times == 1
 
 
+async def test_right_credentials_are_hashed_once_for_all_who_bring_them_at_one_moment(house: World) -> None:
+    logins = (house.access.basic("anna@acme", "pässword", address=ADDRESS) for _ in range(200))
+    assert {principal.subject for principal in await asyncio.gather(*logins)} == {"anna"}
+    assert house.passwords.times == 1
+
+
 async def test_after_an_hour_they_are_hashed_again(house: World) -> None:
     await house.access.basic("anna@acme", "pässword", address=ADDRESS)
     house.clock.advance(timedelta(hours=1))

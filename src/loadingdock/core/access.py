@@ -83,9 +83,18 @@ class Access:
         failures of the account or the address; Unavailable when more passwords wait to be hashed than may.
         """
         password = normal_password(password)
-        seal, seen = self._memory.seal("basic", login, password), self._memory.changes
+        seal = self._memory.seal("basic", login, password)
         verified = self._memory.get(seal, self._clock.now())
         if verified is not None and self._clock.now() < verified.fresh_until:
+            return verified.principal.at(address=address, trace_id=trace_id)
+        async with self._memory.turn(seal):
+            return await self._basic(seal, login, password, address, trace_id)
+
+    async def _basic(
+        self, seal: bytes, login: str, password: str, address: str | None, trace_id: str | None
+    ) -> Principal:
+        seen, verified = self._memory.changes, self._memory.get(seal, self._clock.now())
+        if verified is not None and self._clock.now() < verified.fresh_until:  # while this request waited for its turn
             return verified.principal.at(address=address, trace_id=trace_id)
         name, _, code = login.rpartition("@")
         company, user = await self._directory.user(code, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import ipaddress
@@ -12,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from weakref import WeakValueDictionary
 
 from loadingdock.core.errors import InvalidInput, RateLimited
 from loadingdock.core.model import Principal
@@ -116,6 +118,7 @@ class Memory:
         self._known = known
         self._size = size
         self._entries: OrderedDict[bytes, Verified] = OrderedDict()
+        self._turns: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()  # those that somebody waits for
         self.changes = 0  # how often something was forgotten
 
     def seal(self, *parts: str) -> bytes:
@@ -125,6 +128,14 @@ class Memory:
             data = part.encode("utf-8", "surrogatepass")
             state.update(len(data).to_bytes(8, "big") + data)
         return state.digest()
+
+    def turn(self, seal: bytes) -> asyncio.Lock:
+        """Held while these credentials are verified: of many requests that bring the same ones at one moment, the first
+        does the work and the others find it done."""
+        turn = self._turns.get(seal)
+        if turn is None:
+            turn = self._turns[seal] = asyncio.Lock()
+        return turn
 
     def get(self, seal: bytes, now: datetime) -> Verified | None:
         verified = self._entries.get(seal)
