@@ -226,7 +226,8 @@ class JobRecords(Protocol):
 
 
 class AuditLog(Protocol):
-    """Append-only: there is no way to change or remove a row."""
+    """Append-only: there is no way to change or remove a row. A unit without a tenant may add a row of any company,
+    or of company 0: a deed of the installation itself."""
 
     async def add(self, entry: AuditEntry) -> None: ...
     async def list(

@@ -208,6 +208,19 @@ class ListContract(StoreContract):
         assert await listed(subject="file 1") == [e for e in entries if e.subject == "file 1"]
         assert await listed(action="file", subject="file 1") == []
 
+    async def test_the_installation_notes_what_it_does_to_a_company(self, store: Store, company: Company) -> None:
+        other = await store.company("other")
+        entry = an_entry(company.id)
+
+        async def work(unit: Unit) -> None:
+            await unit.audit.add(entry)
+            await unit.audit.add(an_entry(0))
+
+        await store.write(None, work)
+        (noted,) = (await store.read(company, lambda unit: unit.audit.list(limit=9))).items
+        assert replace(noted, seq=0) == entry
+        assert await store.read(other, lambda unit: unit.audit.list(limit=9)) == Page(())
+
 
 def _matches(file: File, filter: FileFilter) -> bool:
     return (

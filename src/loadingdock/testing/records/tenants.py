@@ -195,27 +195,16 @@ def bound_methods() -> list[tuple[str, str]]:
     return [method for method in found if method not in UNBOUND_METHODS]
 
 
-class Undone(Exception):
-    """Takes a probe's own traces back."""
-
-    def __init__(self, outcome: Any) -> None:
-        super().__init__()
-        self.outcome = outcome
-
-
 async def outcome(store: Store, company: Company | None, probe: Probe, its: Belongings) -> Any:
-    """What the method returned, or the type of what it raised."""
+    """What the method returned, or the type of what it raised; what it did is committed."""
 
-    async def work(unit: Unit) -> None:
+    async def work(unit: Unit) -> Any:
         try:
-            seen = await probe(unit, its)
+            return await probe(unit, its)
         except (DockError, ValueError) as error:
-            seen = type(error)
-        raise Undone(seen)
+            return type(error)
 
-    with pytest.raises(Undone) as caught:
-        await store.write(company, work)
-    return caught.value.outcome
+    return await store.write(company, work)
 
 
 @pytest.mark.security(25)
@@ -225,14 +214,14 @@ class TenantContract(StoreContract):
 
     @pytest.mark.parametrize("method", PROBES, ids=".".join)
     async def test_a_foreign_id_is_an_unknown_id(self, store: Store, company: Company, method: tuple[str, str]) -> None:
-        other = await store.company("other")
+        other, third = await store.company("other"), await store.company("third")
         its = await belongings(store, company)
         before = await everything(store, company, its)
-        unknown = await outcome(store, other, PROBES[method], invented(other))
+        unknown = await outcome(store, third, PROBES[method], invented(third))
         assert await outcome(store, other, PROBES[method], its.claimed_by(other)) == unknown
         assert await everything(store, company, its) == before
 
-    @pytest.mark.parametrize("method", PROBES, ids=".".join)
+    @pytest.mark.parametrize("method", [each for each in PROBES if each != ("audit", "add")], ids=".".join)
     async def test_without_a_company_nothing_is_found(
         self, store: Store, company: Company, method: tuple[str, str]
     ) -> None:

@@ -72,13 +72,14 @@ class UploadContract(StoreContract):
         assert sum(await asyncio.gather(*map(append, range(20)))) == 1
 
     @pytest.mark.security(19)
-    async def test_an_upload_ends_once(self, store: Store, company: Company) -> None:
+    @pytest.mark.parametrize("first", [0, 1], ids=["abort", "complete"])
+    async def test_an_upload_ends_once(self, store: Store, company: Company, first: int) -> None:
         upload = an_upload(await store.add_file(company))
         await store.write(company, lambda unit: unit.uploads.add(upload))
 
         async def end(place: int) -> bool:
             async def work(unit: Unit) -> bool:
-                end = unit.uploads.abort if place % 5 == 4 else unit.uploads.complete
+                end = unit.uploads.abort if place % 5 == first else unit.uploads.complete
                 return await end(upload.id, NOW)
 
             return await store.write(company, work)
