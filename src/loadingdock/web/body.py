@@ -74,7 +74,8 @@ class Body:
         return b"".join(pieces)
 
     async def _gather(self, clock: _Clock) -> tuple[list[bytes], bool]:
-        """(pieces, whether more may come). Hands on what there is when the batch is full or time is up."""
+        """(pieces, whether more may come). Hands on what there is when the batch is full, when time is up and when
+        the client has gone: a resumable upload keeps what came, and the next call raises."""
         batch: list[bytes] = []
         size = 0
         try:
@@ -83,7 +84,7 @@ class Body:
                     message = await self._receive()
                     if message["type"] == "http.disconnect":
                         if batch:
-                            return batch, True  # a resumable upload keeps what came; the next call raises
+                            return batch, True
                         raise ClientGone
                     piece: bytes = message.get("body", b"")
                     if piece:
@@ -112,22 +113,21 @@ class _Clock:
         self._came = 0
 
     def start(self) -> float:
-        """When to look again."""
-        self._started = self._loop.time()
-        return min(self._started + min(_FLUSH, self._pace.window - self._waited), self._ends)
-
-    def stop(self, came: int) -> None:
+        """When to look again. Raises TooSlow for a client that is not waited for any more."""
         pace = self._pace
-        now = self._loop.time()
-        self._waited += now - self._started
-        self._came += came
-        if now >= self._ends:
-            raise TooSlow(f"The body did not end within {pace.deadline:.0f} s.")
+        self._started = self._loop.time()
+        if self._started >= self._ends:
+            raise TooSlow(f"The body did not end within {pace.deadline:g} s.")
         if self._waited >= pace.window:
             if self._came < pace.rate * self._waited:
-                raise TooSlow(f"The body came with less than {pace.rate} bytes a second over {self._waited:.0f} s.")
+                raise TooSlow(f"The body came with less than {pace.rate} bytes a second for {self._waited:.1f} s.")
             self._waited = 0.0
             self._came = 0
+        return min(self._started + min(_FLUSH, pace.window - self._waited), self._ends)
+
+    def stop(self, came: int) -> None:
+        self._waited += self._loop.time() - self._started
+        self._came += came
 
 
 def _content_length(headers: Headers) -> int | None:

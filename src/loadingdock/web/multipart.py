@@ -118,6 +118,8 @@ async def receive_form(
             assert isinstance(part, FilePart)  # bytes come behind a file part only
             await on_file(part)
             part = await part.rest()
+    if not parts.complete:
+        raise InvalidInput("The multipart body was not read to its end.")
     return parts.form
 
 
@@ -126,6 +128,7 @@ class _Parts:
 
     def __init__(self, body: Body, boundary: str, limits: FormLimits) -> None:
         self.form = Form()
+        self.complete = False
         self.events = self._read()
         self._body = body
         self._limits = limits
@@ -166,6 +169,7 @@ class _Parts:
                     if pieces:
                         yield pieces
             parser.close()
+            self.complete = True
         except ParserLimitReached as error:
             raise InvalidInput(
                 f"A part of the form has more than {self._limits.headers} header lines"
