@@ -139,7 +139,13 @@ class Service:
             self.wait_ready()
         return self
 
-    def wait_ready(self) -> None:
+    def start_unready(self) -> Service:
+        """Started with something missing that it needs to be ready: until it answers at all."""
+        self.start(wait=False)
+        self.wait_ready("/healthz")
+        return self
+
+    def wait_ready(self, path: str = "/readyz") -> None:
         """Until it says that it is ready. A process that ended meanwhile is shown with its log."""
         deadline = time.monotonic() + READY_WITHIN
         with httpx.Client() as client:
@@ -147,7 +153,7 @@ class Service:
                 if not self.running:
                     raise RuntimeError(f"the service ended with {self.process.returncode}:\n{self.log()}")
                 try:
-                    if client.get(f"{self.url}/readyz").status_code == 200:
+                    if client.get(self.url + path).status_code == 200:
                         return
                 except httpx.TransportError:
                     pass
@@ -292,6 +298,10 @@ class Desk:
         )
         return grant.token
 
+    def grant(self, company: Company, name: str, *grants: str) -> None:
+        """Exactly these from now on."""
+        self.ask(lambda services: services.administration.set_grants(operator(company), name, grants))
+
     # --- what became of files ---
 
     def file(self, company: Company, file_id: str) -> File:
@@ -299,6 +309,10 @@ class Desk:
 
     def by_alias(self, company: Company, alias: str) -> File:
         return self.ask(lambda services: services.files.by_alias(operator(company), alias))
+
+    def expire_in(self, company: Company, alias: str, time: timedelta) -> None:
+        file = self.by_alias(company, alias)
+        self.ask(lambda services: services.files.extend(operator(company), file, services.clock.now() + time))
 
     def files(self, company: Company) -> tuple[File, ...]:
         page = self.ask(lambda services: services.files.list(operator(company), FileFilter(), limit=1000))
@@ -334,6 +348,15 @@ class Desk:
             return None if any(file.state in _UNDER_WAY for file in page.items) else page.items
 
         return self._awaited(company, look, within)
+
+    def idle(self, *, within: float = 60.0) -> None:
+        """Until no job waits or runs."""
+
+        def busy() -> bool:
+            waiting, running, _, _ = self.ask(lambda services: services.jobs.depth(services.clock.now()))
+            return bool(waiting or running)
+
+        Service.until(lambda: not busy(), within=within)
 
     def until(self, company: Company, alias: str, state: State, *, within: float = 60.0) -> File:
         """The file of that alias once it is in that state."""

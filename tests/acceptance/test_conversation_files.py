@@ -107,13 +107,15 @@ def test_a_file_expires_after_seven_days_or_as_the_company_says(service: Service
 def test_an_attached_file_outlives_its_time(make_service: Callable[..., Service]) -> None:
     service = make_service(sweep_every="PT0.2S").start()
     desk = service.desk
-    company = desk.company_with("short", {"retention.conversation-files": "1s"})
+    company = desk.company()
     login = desk.user(company, "files:upload")
     with service.client(auth=login.pair) as client:
         kept, gone = (client.post(UPLOAD, files=form(b"hello")).json()["fileID"] for _ in range(2))
     desk.settled(company)
     file = desk.by_alias(company, kept)
     desk.ask(lambda services: services.files.attach(operator(company), file, "letter-1"))
+    for alias in (kept, gone):
+        desk.expire_in(company, alias, timedelta(milliseconds=500))
 
     assert desk.until(company, gone, State.EXPIRED).version.blob_key is None
     assert desk.by_alias(company, kept).state is State.READY
@@ -142,7 +144,8 @@ def test_an_infected_file_comes_in_and_is_never_readable(service: Service, desk:
 async def test_many_at_once_are_all_there(service: Service, desk: Desk) -> None:
     company = desk.company()
     login = desk.user(company, "files:upload")
-    bodies = [samples.pdf() + os.urandom(16 << 10) for _ in range(200)]
+    statement = samples.pdf()
+    bodies = [statement + os.urandom(16 << 10) for _ in range(200)]
     async with service.async_client(32, auth=login.pair) as client:
         answers = await asyncio.gather(*(client.post(UPLOAD, files=form(body, name="a.pdf")) for body in bodies))
     assert {answer.status_code for answer in answers} == {200}
