@@ -38,12 +38,13 @@ _DOWNLOAD, _APPEND = 5, 4
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that holds: who answers for it, under which permission, the segments of its path behind the company's
-    number, and the digests that were claimed of the whole when it was made."""
+    """A link that holds: who answers for it, under which permission, and the segments of its path behind the company's
+    number; the length that was promised, and the digests that were claimed of the whole when the link was made."""
 
     principal: Principal
     permission: str
     path: tuple[str, ...]
+    length: int | None = None
     digests: tuple[Digest, ...] = ()
 
 
@@ -145,7 +146,14 @@ class Links:
         except Forbidden as error:
             self._access.denied(principal, error)
             raise
-        return Link(principal, granted, tuple(path), _digests(signed.query.get(_DIGESTS, "")))
+        length = signed.query.get(_LENGTH)
+        return Link(
+            principal,
+            granted,
+            tuple(path),
+            None if length is None else int(length),
+            _digests(signed.query.get(_DIGESTS, "")),
+        )
 
 
 def _digests(text: str) -> tuple[Digest, ...]:

@@ -13,6 +13,7 @@ from loadingdock.core.errors import DigestMismatch, LengthMismatch, TooLarge, Ty
 from loadingdock.core.model import Acl, BlobRef, Digest, nothing
 from loadingdock.core.ports import BlobStore, BlobWriter, TypeDetector
 
+# Lists of pieces as they come; none of them waits for the next one longer than a second.
 Batches = AsyncIterable[Sequence[bytes]]
 
 _HEAD = 8192  # as many first bytes as TypeDetector asks for

@@ -12,42 +12,47 @@ from contextlib import contextmanager
 from loadingdock.core.errors import Conflict, DockError
 from loadingdock.core.receiving import Batches
 
+_GRACE = 1.5  # seconds; a body hands on what has come of it after one
+
 
 class Turn:
-    """The time in which one request sends bytes. `over`: somebody else asked for it to end. `broken`: the body was not
-    what its request said, which says nothing of the bytes that came before."""
+    """The time in which one request sends bytes. `cut`: somebody else ended it before its body's end. `broken`: the
+    body was not what its request said, which says nothing of the bytes that came before."""
 
     def __init__(self) -> None:
-        self.over = False
+        self.cut = False
         self.broken = False
         self.ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._until: float | None = None
         self._waiting: asyncio.Timeout | None = None
 
     async def batches(self, body: Batches) -> AsyncIterator[Sequence[bytes]]:
-        """The body's batches, until it or the turn is over. Only the wait for the client is cut short: what came is
+        """The body's batches, until it or the turn ends. Only the wait for the client is cut short: what came is
         written."""
         iterator = aiter(body)
-        while not self.over:
+        while self._until is None or self._loop.time() < self._until:
             try:
-                async with asyncio.timeout(None) as self._waiting:
+                async with asyncio.timeout_at(self._until) as self._waiting:
                     batch = await anext(iterator)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                if not self.over:
-                    raise
-                return
+                break
             except DockError:
                 self.broken = True
                 raise
             finally:
                 self._waiting = None
             yield batch
+        self.cut = True
 
     def end(self) -> None:
-        self.over = True
-        if self._waiting is not None:
-            self._waiting.reschedule(asyncio.get_running_loop().time())
+        """What has come already is still taken."""
+        if self._until is None:
+            self._until = self._loop.time() + _GRACE
+            if self._waiting is not None:
+                self._waiting.reschedule(self._until)
 
 
 class Turns:

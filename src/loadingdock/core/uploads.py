@@ -277,7 +277,7 @@ class Uploads:
         except (ClientGone, TooSlow):
             await self._suspend(upload, declaration, receiver, writer)
             raise
-        if turn.over:
+        if turn.cut:
             await self._suspend(upload, declaration, receiver, writer)
             raise Conflict("Another request took this upload over.")
 

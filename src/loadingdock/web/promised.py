@@ -54,6 +54,7 @@ class Promised:
     async def put(self, request: Request, link: Link, upload_id: str) -> Response:
         fields = Fields.of(request.headers)
         upload, file = await self._uploads.find(link.principal.company.id, upload_id)
+        upload = replace(upload, size=link.length)  # what an earlier attempt said of its length is over with it
         body = self._body(request)
         if fields.complete is False:
             return await self._begin(request, link, upload, file, body, fields)
