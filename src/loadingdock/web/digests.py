@@ -24,7 +24,7 @@ from loadingdock.core.errors import InvalidInput
 from loadingdock.core.model import Digest
 
 _ALGORITHMS = {"sha-256": ("sha256", 32), "sha-512": ("sha512", 64), "md5": ("md5", 16)}
-_SINGLE = {"content-md5": ("md5", 16), "x-amz-checksum-sha256": ("sha256", 32)}
+_SINGLE = {"Content-MD5": ("md5", 16), "x-amz-checksum-sha256": ("sha256", 32)}
 
 _KEY = r"[a-z*][a-z0-9_.*-]*"
 _BARE = (
@@ -57,7 +57,7 @@ def _claims(headers: Headers, of_content: bool) -> Iterator[tuple[str, str, byte
         if values:
             yield from _dictionary(field, ", ".join(values))
     for field, (algorithm, length) in _SINGLE.items():
-        if of_content or not field.startswith("content-"):
+        if of_content or not field.startswith("Content-"):
             for value in headers.getlist(field):
                 yield field, algorithm, _decode(field, value, length)
 
