@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib.resources import files
 
 from fastapi import FastAPI
@@ -28,31 +30,21 @@ _HEADERS = {
 }
 
 
+Page = tuple[bytes, str]  # its bytes and their media type
+
+
 def documents(built: Sequence[tuple[Dialect, FastAPI]]) -> Dialect:
     """The references of these wires, as an application of its own. `built` are their applications as they run."""
 
     def build(services: Services) -> FastAPI:
         app = application(dialect, "The references of all APIs.")
-        described = {wire.name: openapi.describe(wire, its, services.public_url) for wire, its in built}
-        # Made once: neither the routes nor the errors of a running service change.
-        pages = {
-            "/docs": reference.index((wire.name, wire.title, wire.summary) for wire, _ in built),
-            "/docs/errors": reference.errors_page(
-                (error.code, title_of(error), status_of(error), str(error)) for error in SAMPLES
-            ),
-            **{f"/docs/{name}": reference.reference(name, document) for name, document in described.items()},
-        }
-        contents = {path: (page.encode(), "text/html") for path, page in pages.items()}
-        for name, document in described.items():
-            body = json.dumps(document, ensure_ascii=False, indent=1).encode()
-            contents[f"/docs/{name}/openapi.json"] = (body, "application/json")
-        contents["/docs/style.css"] = (files(__package__).joinpath("docs.css").read_bytes(), "text/css")
+        pages = _pages(built, services.public_url)
 
         async def serve(request: Request) -> Response:
-            found = contents.get(request.url.path.rstrip("/"))
-            if found is None:
+            make = pages.get(request.url.path.rstrip("/"))
+            if make is None:
                 raise NotFound("page")
-            body, media_type = found
+            body, media_type = await asyncio.to_thread(make)
             return Response(body, headers=_HEADERS, media_type=media_type)
 
         app.add_route("/docs", serve, _METHODS, include_in_schema=False)
@@ -68,3 +60,34 @@ def documents(built: Sequence[tuple[Dialect, FastAPI]]) -> Dialect:
         render=problem,
     )
     return dialect
+
+
+def _pages(built: Sequence[tuple[Dialect, FastAPI]], public_url: str) -> Mapping[str, Callable[[], Page]]:
+    """What lies under each path. Made at the first request for it, because it costs a start more than all the rest,
+    and once, because neither the routes nor the errors of a running service change."""
+
+    def html(page: str) -> Page:
+        return page.encode(), "text/html"
+
+    def of(wire: Dialect, app: FastAPI) -> Mapping[str, Callable[[], Page]]:
+        described = cache(lambda: openapi.describe(wire, app, public_url))
+        return {
+            f"/docs/{wire.name}": lambda: html(reference.reference(wire.name, described())),
+            f"/docs/{wire.name}/openapi.json": lambda: (
+                json.dumps(described(), ensure_ascii=False, indent=1).encode(),
+                "application/json",
+            ),
+        }
+
+    def errors() -> Page:
+        rows = ((error.code, title_of(error), status_of(error), str(error)) for error in SAMPLES)
+        return html(reference.errors_page(rows))
+
+    pages: dict[str, Callable[[], Page]] = {
+        "/docs": lambda: html(reference.index((wire.name, wire.title, wire.summary) for wire, _ in built)),
+        "/docs/errors": errors,
+        "/docs/style.css": lambda: (files(__package__).joinpath("docs.css").read_bytes(), "text/css"),
+    }
+    for wire, app in built:
+        pages.update(of(wire, app))
+    return {path: cache(make) for path, make in pages.items()}
