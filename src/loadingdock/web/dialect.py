@@ -17,22 +17,26 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 from loadingdock.core.errors import DockError
 from loadingdock.core.model import CompanySetting
-from loadingdock.web.errors import InternalError, of_framework
+from loadingdock.web.errors import InternalError, MethodNotAllowed, of_framework
 from loadingdock.web.services import Services
 
 log = structlog.get_logger("loadingdock.web")
 
 Render = Callable[[DockError, Request], Response]
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
 
 @dataclass(frozen=True)
 class Dialect:
     """`prefixes` are matched on whole path segments; the longest one wins. `build` makes the application; `render`
     is the wire's table from errors to answers and takes every error of the core's tree. `settings` are the things
-    that only this wire lets an operator set for a company; their keys begin with the dialect's name."""
+    that only this wire lets an operator set for a company; their keys begin with the dialect's name. `errors` are the
+    wire's own, one of every kind, for its reference."""
 
     name: str
     title: str
@@ -41,6 +45,7 @@ class Dialect:
     build: Callable[[Services], FastAPI]
     render: Render
     settings: tuple[CompanySetting[Any], ...] = ()
+    errors: tuple[DockError, ...] = ()
 
 
 def application(dialect: Dialect, description: str) -> FastAPI:
@@ -66,9 +71,20 @@ def application(dialect: Dialect, description: str) -> FastAPI:
 
 def _handler(render: Render) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def handle(request: Request, error: Exception) -> Response:
-        return render(of_framework(error), request)
+        known = of_framework(error)
+        return render(MethodNotAllowed(_allowed(request)) if isinstance(known, MethodNotAllowed) else known, request)
 
     return handle
+
+
+def _allowed(request: Request) -> str:
+    """All methods that the path answers to (RFC 9110 10.2.1); the framework names those of the first route alone."""
+    routes = request.app.router.routes
+    return ", ".join(
+        method
+        for method in _METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    )
 
 
 async def _pass_on(request: Request, error: Exception) -> Response:

@@ -80,9 +80,10 @@ def describe(dialect: Dialect, app: FastAPI, public_url: str) -> Document:
     components = document.setdefault("components", {})
     _drop_framework_errors(document)
     answers = tuple(_answers(dialect, app))
+    own = tuple(type(error) for error in dialect.errors)
     schemas = components.setdefault("schemas", {})
     for path, method, operation in operations(document):
-        _add_errors(operation, path, method, answers, schemas)
+        _add_errors(operation, method, answers, _causes(operation, path, own), schemas)
     wanted = {name for _, _, operation in operations(document) for need in security(operation) for name in need}
     schemes = components.setdefault("securitySchemes", {})
     for name in sorted(wanted - schemes.keys()):
@@ -116,7 +117,7 @@ def _drop_framework_errors(document: Document) -> None:
 
 
 def _answers(dialect: Dialect, app: FastAPI) -> Iterator[Answer]:
-    for error in SAMPLES:
+    for error in (*SAMPLES, *dialect.errors):
         if isinstance(error, _NEVER_SHOWN):
             continue
         scope = {
@@ -134,17 +135,24 @@ def _answers(dialect: Dialect, app: FastAPI) -> Iterator[Answer]:
         yield Answer(error, response.status_code, media_type, json.loads(text) if media_type.endswith("json") else text)
 
 
+def _causes(operation: dict[str, Any], path: str, own: Sequence[type[DockError]]) -> Sequence[type[DockError]]:
+    """What the operation can run into whatever it does."""
+    return (
+        *_ALWAYS,
+        *(_SECURED if security(operation) else ()),
+        *(_ADDRESSED if "{" in path else ()),
+        *((*_WITH_BODY, *own) if "requestBody" in operation else ()),
+    )
+
+
 def _add_errors(
-    operation: dict[str, Any], path: str, method: str, answers: Sequence[Answer], schemas: dict[str, Any]
+    operation: dict[str, Any],
+    method: str,
+    answers: Sequence[Answer],
+    causes: Sequence[type[DockError]],
+    schemas: dict[str, Any],
 ) -> None:
-    """What the operation can run into, besides what it declares; and the bodies of what it declares without one."""
-    causes: list[type[DockError]] = [*_ALWAYS]
-    if security(operation):
-        causes += _SECURED
-    if "{" in path:
-        causes += _ADDRESSED
-    if "requestBody" in operation:
-        causes += _WITH_BODY
+    """The answers to these causes, besides what the operation declares; and the bodies of what it declares without."""
     responses = operation["responses"]
     expected = {answer.status for answer in answers if type(answer.error) in causes}
     declared = {int(status) for status in responses if status.isdecimal() and int(status) >= 400}
@@ -166,11 +174,15 @@ def _content(examples: Sequence[Answer], all_of_status: Sequence[Answer], schema
     for answer in all_of_status:
         by_media[answer.media_type].append(answer)
     for media_type, answers in by_media.items():
+        shown: dict[str, Any] = {}
+        for example in examples:
+            if example.media_type == media_type:
+                shown.setdefault(example.error.code, {"value": example.body})
         name = f"Error{answers[0].status}" if len(by_media) == 1 else f"Error{answers[0].status}-{len(content) + 1}"
         schemas.setdefault(name, schema_of([answer.body for answer in answers]))
         content[media_type] = {
             "schema": {"$ref": f"#/components/schemas/{name}"},
-            "examples": {a.error.code: {"value": a.body} for a in examples if a.media_type == media_type},
+            "examples": shown,
         }
     return content
 

@@ -110,6 +110,7 @@ def problem(error: DockError, request: Request, *, challenge: str = "") -> Respo
 # One of every kind: what the reference pages show and what every wire must be able to render.
 SAMPLES: tuple[DockError, ...] = (
     errors.InvalidInput("limit: a whole number from 1 to 100, not 'ten'.", field="limit"),
+    errors.InvalidInput("The body must be a JSON object."),
     errors.DigestMismatch("sha256", claimed="47DEQpj8HBSa+/TImW+5JA==", received="LPJNul+wow4m6Dsqxbning=="),
     errors.LengthMismatch(declared=1024, received=1000),
     errors.NameRefused("The file name contains a path separator; send the name alone, without folders."),

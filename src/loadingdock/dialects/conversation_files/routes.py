@@ -112,4 +112,5 @@ dialect = Dialect(
     build=build,
     render=wire.render,
     settings=(wire.REPOSITORY, wire.RETENTION),
+    errors=(wire.FileMissing("The form has no part named file; send the file as one."), wire.FileRepeated()),
 )

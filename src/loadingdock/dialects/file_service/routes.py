@@ -173,4 +173,5 @@ dialect = Dialect(
     build=build,
     render=wire.render,
     settings=(NAMESPACES, wire.BUCKET),
+    errors=(wire.FileMissing("The form has no file."), wire.FileRepeated()),
 )

@@ -137,4 +137,5 @@ dialect = Dialect(
     build=build,
     render=wire.render,
     settings=wire.SETTINGS,
+    errors=(wire.Invalid([("contentType", "contentType is missing; give the MIME type of the file.")]),),
 )

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadingdock.core.errors import DockError
+from loadingdock.core.permissions import GROUPS, NAMESPACED, PERMISSIONS
 from loadingdock.web.problems import problem
 
 T = TypeVar("T")
@@ -52,8 +53,11 @@ Time = Annotated[
     Field(description="UTC, RFC 3339, with milliseconds.", examples=["2026-11-22T02:23:28.000Z"]),
 ]
 Label = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
+# For the description alone: what cannot be granted is answered with a sentence that names what can.
+_NAMES = "|".join([*sorted(set(PERMISSIONS) - NAMESPACED), *GROUPS])
+_GRANT = f"^({_NAMES}|({'|'.join(sorted(NAMESPACED))})(/[a-z0-9][a-z0-9_-]{{0,62}})?)$"
 Grants = Annotated[
-    list[Annotated[str, Field(max_length=100)]],
+    list[Annotated[str, Field(max_length=100, json_schema_extra={"pattern": _GRANT})]],
     Field(
         min_length=1,
         max_length=50,

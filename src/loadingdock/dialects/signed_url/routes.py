@@ -214,4 +214,5 @@ dialect = Dialect(
     build=build,
     render=wire.render,
     settings=wire.SETTINGS,
+    errors=(wire.UrlInvalid("The path holds broken percent-encoding."),),
 )
