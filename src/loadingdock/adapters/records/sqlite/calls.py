@@ -36,8 +36,7 @@ class Call:
         except StopIteration as end:
             self.value = end.value
             return
-        if (close := getattr(steps, "close", None)) is not None:
-            close()
+        steps.close()
         raise RuntimeError(f"{self.work!r} awaited something else than its unit's methods inside a transaction")
 
 
