@@ -17,7 +17,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from loadingdock.core.model import JobState, State
+from loadingdock.bootstrap import lifetime
+from loadingdock.core.model import File, JobState, Page, State
+from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.settings import Settings
 from loadingdock.web.app import Application
 from loadingdock.web.services import Services
 from tests.service import Service
@@ -138,25 +141,20 @@ def test_a_job_that_cannot_end_goes_back(make_service: Make) -> None:
 
 
 async def test_a_draining_service_is_alive_and_not_ready(tmp_path: Path) -> None:
-    from loadingdock.bootstrap import lifetime
-    from loadingdock.settings import Settings
-
     draining = asyncio.Event()
     settings = Settings(data=tmp_path / "data")
     application = Application(lifetime(settings, worker=False, draining=draining), draining=draining)
     state: dict[str, object] = {}
     inbox: asyncio.Queue[dict[str, object]] = asyncio.Queue()
     outbox: asyncio.Queue[dict[str, object]] = asyncio.Queue()
-    life = asyncio.create_task(
-        application({"type": "lifespan", "state": state}, inbox.get, outbox.put)  # type: ignore[arg-type]  # queues of messages
-    )
+    life = asyncio.create_task(application({"type": "lifespan", "state": state}, inbox.get, outbox.put))
     await inbox.put({"type": "lifespan.startup"})
     assert (await outbox.get())["type"] == "lifespan.startup.complete"
 
     async def with_state(scope: dict[str, object], receive: object, send: object) -> None:
-        await application({**scope, "state": state}, receive, send)  # type: ignore[arg-type]  # as a server hands it on
+        await application({**scope, "state": state}, receive, send)
 
-    transport = httpx.ASGITransport(with_state)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(with_state)
     async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
         assert (await client.get("/readyz")).status_code == 200
         draining.set()
@@ -224,7 +222,7 @@ def test_a_worker_alone(make_service: Make) -> None:
     port = service.url.rpartition(":")[2]
     command = [sys.executable, "-m", "loadingdock"]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    serving = subprocess.Popen([*command, "serve", "--no-worker", "--port", port], env=environment, **pipes)  # type: ignore[call-overload]  # options kept in one place
+    serving = subprocess.Popen([*command, "serve", "--no-worker", "--port", port], env=environment, **pipes)
     working = None
     try:
         assert "Jobs wait for `loadingdock work`" in serving.stdout.readline()
@@ -232,7 +230,7 @@ def test_a_worker_alone(make_service: Make) -> None:
             assert client.post(UPLOAD, files={"file": ("note.txt", b"a note")}).status_code == 200
         (file,) = service.desk.files(company)
         assert file.state is State.RECEIVED
-        working = subprocess.Popen([*command, "work"], env=environment, **pipes)  # type: ignore[call-overload]
+        working = subprocess.Popen([*command, "work"], env=environment, **pipes)
         assert working.stdout.readline().startswith("Working as ")
         assert [file.state for file in service.desk.settled(company)] == [State.READY]
         for process in (working, serving):
@@ -282,7 +280,7 @@ def test_a_hundred_ends_under_load_lose_nothing(make_service: Make) -> None:
         for thread in senders:
             thread.start()
         enough = before + 1 + cycle % 20
-        service.until(lambda enough=enough: len(acknowledged) >= enough)  # type: ignore[misc]  # a default binds it
+        service.until(lambda enough=enough: len(acknowledged) >= enough)
         at = time.monotonic()
         assert service.stop(WITHIN) == 0
         longest = max(longest, time.monotonic() - at)
@@ -300,21 +298,20 @@ def test_a_hundred_ends_under_load_lose_nothing(make_service: Make) -> None:
         assert service.desk.read(company, file) == content
 
 
-def _all(service: Service, company_id: int) -> list[object]:
+def _all(service: Service, company_id: int) -> list[File]:
     """Every file of the company, page by page."""
-    from loadingdock.core.ports import FileFilter, Unit
 
-    async def ask(services: Services) -> list[object]:
-        found: list[object] = []
+    async def ask(services: Services) -> list[File]:
+        found: list[File] = []
         cursor: str | None = None
         while True:
 
-            async def page(unit: Unit, cursor: str | None = cursor) -> object:
+            async def page(unit: Unit, cursor: str | None = cursor) -> Page[File]:
                 return await unit.files.list(FileFilter(), limit=1000, cursor=cursor)
 
             some = await services.records.read(company_id, page)
-            found += some.items  # type: ignore[attr-defined]
-            cursor = some.cursor  # type: ignore[attr-defined]
+            found += some.items
+            cursor = some.cursor
             if cursor is None:
                 return found
 

@@ -115,6 +115,12 @@ def _client() -> httpx.Client:
     return httpx.Client(timeout=_TIMEOUT, trust_env=False)
 
 
+def hang_up() -> None:
+    """Closes what `fetch` keeps open."""
+    _client().close()
+    _client.cache_clear()
+
+
 def fetch(request: Request) -> Answer:
     """The same without showing it: for what is asked often, or between the lines."""
     name, _, password = (request.login or "").partition(":")

@@ -55,6 +55,7 @@ def play(as_json: bool) -> bool:
             show.check("the demo was let go on", False, "interrupted")
         finally:
             service.kill()
+            curl.hang_up()
             if not show.passed and not as_json:
                 show.say(f"\nThe service's log:\n{service.log()}")
     show.summary()
