@@ -10,9 +10,10 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -24,7 +25,7 @@ from loadingdock.core.processing import Delayed, Lost, backoff
 
 log = structlog.get_logger("loadingdock.worker")
 
-Handler = Callable[[Job], Awaitable[None]]
+Handler = Callable[[Job], Coroutine[Any, Any, None]]
 _IDLE = timedelta(seconds=1)
 
 

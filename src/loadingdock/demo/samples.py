@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import io
 import struct
+import zipfile
 import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from xml.sax.saxutils import escape
 
 from loadingdock.core.diagnosis import eicar
+
+_SCHEMAS = "http://schemas.openxmlformats.org"
+_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n'
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def pdf(text: str, filling: bytes = b"") -> bytes:
@@ -58,24 +66,52 @@ def infected_png() -> bytes:
 
 
 def docx(text: str) -> bytes:
-    import docx as word
-
-    document = word.Document()
-    document.add_heading("Report", level=1)
-    document.add_paragraph(text)
-    file = io.BytesIO()
-    document.save(file)
-    return file.getvalue()
+    """One paragraph (ECMA-376 Part 1, 11.3: the parts that a WordprocessingML package needs)."""
+    body = f"<w:body><w:p><w:r><w:t>{escape(text)}</w:t></w:r></w:p></w:body>"
+    document = f'<w:document xmlns:w="{_SCHEMAS}/wordprocessingml/2006/main">{body}</w:document>'
+    kind = "application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml"
+    return _package("word/document.xml", kind, {"word/document.xml": document})
 
 
 def xlsx(text: str) -> bytes:
-    import openpyxl
+    """A sheet with two rows (ECMA-376 Part 1, 12.3: the parts that a SpreadsheetML package needs)."""
+    main, relationships = f"{_SCHEMAS}/spreadsheetml/2006/main", f"{_SCHEMAS}/officeDocument/2006/relationships"
+    rows = (("note", "amount"), (text, "42"))
+    cells = "".join(
+        "<row>" + "".join(f'<c t="inlineStr"><is><t>{escape(cell)}</t></is></c>' for cell in row) + "</row>"
+        for row in rows
+    )
+    return _package(
+        "xl/workbook.xml",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml",
+        {
+            "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{relationships}">'
+            '<sheets><sheet name="Ledger" sheetId="1" r:id="rId1"/></sheets></workbook>',
+            "xl/worksheets/sheet1.xml": f'<worksheet xmlns="{main}"><sheetData>{cells}</sheetData></worksheet>',
+            "xl/_rels/workbook.xml.rels": _relationships(f"{relationships}/worksheet", "worksheets/sheet1.xml"),
+        },
+        {"/xl/worksheets/sheet1.xml": "application/vnd.openxmlformats-officedocument.spreadsheetml.worksheet+xml"},
+    )
 
-    book = openpyxl.Workbook()
-    sheet = book.active
-    assert sheet is not None
-    sheet.append(["note", "amount"])
-    sheet.append([text, 42])
+
+def _relationships(kind: str, target: str) -> str:
+    relationship = f'<Relationship Id="rId1" Type="{kind}" Target="{target}"/>'
+    return f'<Relationships xmlns="{_SCHEMAS}/package/2006/relationships">{relationship}</Relationships>'
+
+
+def _package(main: str, kind: str, parts: Mapping[str, str], others: Mapping[str, str] = _NONE) -> bytes:
+    """An Open Packaging container (ECMA-376 Part 2). `others` are the types of parts besides the main one."""
+    types = "".join(
+        f'<Override PartName="{name}" ContentType="{type}"/>' for name, type in {f"/{main}": kind, **others}.items()
+    )
+    head = {
+        "[Content_Types].xml": f'<Types xmlns="{_SCHEMAS}/package/2006/content-types">'
+        '<Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
+        f'<Default Extension="xml" ContentType="application/xml"/>{types}</Types>',
+        "_rels/.rels": _relationships(f"{_SCHEMAS}/officeDocument/2006/relationships/officeDocument", main),
+    }
     file = io.BytesIO()
-    book.save(file)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**head, **parts}.items():
+            archive.writestr(name, _XML + content)
     return file.getvalue()
