@@ -360,7 +360,7 @@ class JobQueue(Protocol):
 
     A job is claimed by at most one worker at a time; a lease that ran out is claimable again with a higher fence.
     Claims are fair between companies: no company gets a second job while another one waits for its first, and no
-    company has more than `cap` running.
+    company has more running than its setting `job-cap` says, `cap` where it has none.
     """
 
     async def claim(

@@ -37,11 +37,12 @@ class CompanyRows(Part):
         return tuple(filter(None, map(_company, await self._db.all("company_list"))))
 
     async def add(self, code: str, name: str, number: int, at: datetime) -> Company:
-        row = await self._db.one("company_add", code=code, name=name, number=number, at=micros(at))
-        if row is None:
+        added = await self._db.run("company_add", code=code, name=name, number=number, at=micros(at))
+        company = await self.by_code(code) if added else None
+        if company is None:
             raise AlreadyExists(f"A company with the code {code} or the number {number}")
-        await self._db.run("ledger_open", company_id=row[0])
-        return Company(row[0], code, number, name, at)
+        await self._db.run("ledger_open", company_id=company.id)
+        return company
 
     async def save(self, company: Company) -> None:
         if not await self._db.run(
@@ -49,6 +50,7 @@ class CompanyRows(Part):
             id=company.id,
             name=company.name,
             settings=to_json(company.settings),
+            job_cap=company.settings.get(JOB_CAP.key),
             disabled_at=micros(company.disabled_at),
         ):
             raise NotFound("company")

@@ -149,8 +149,8 @@ async def _choose(db: Executor, now: int, kinds: str | None, limit: int, cap: in
     one that is due longest goes first. A company beyond the first `limit` in that order cannot be reached."""
     companies = await db.all("jobs_companies_due", now=now, kinds=kinds, cap=cap, limit=limit)
     candidates: list[tuple[int, int, str]] = []
-    for company_id, running in companies:
-        rows = await db.all("jobs_due", company_id=company_id, now=now, kinds=kinds, limit=min(limit, cap - running))
+    for company_id, room, running in companies:
+        rows = await db.all("jobs_due", company_id=company_id, now=now, kinds=kinds, limit=min(limit, room - running))
         candidates += [(running + place, run_at, id) for place, (run_at, id) in enumerate(rows)]
     return [id for _, _, id in heapq.nsmallest(limit, candidates)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from loadingdock.core.model import Company, Job
@@ -104,6 +105,17 @@ class FairnessContract(StoreContract):
         assert await claim(store, 9, cap=3) == []
         await store.jobs.finish(next(job for job in jobs if job.company_id == first.id), NOW)
         assert [job.company_id for job in await claim(store, 9, cap=3)] == [first.id]
+
+    async def test_a_company_may_have_a_cap_of_its_own(self, store: Store) -> None:
+        first, second = await self.companies(store, [9, 9])
+        capped = replace(first, settings={"job-cap": 1})
+
+        async def save(unit: Unit) -> None:
+            await unit.companies.save(capped)
+
+        await store.records.write(None, save)
+        jobs = await claim(store, 9, cap=3)
+        assert Counter(job.company_id for job in jobs) == {first.id: 1, second.id: 3}
 
     async def test_lost_leases_count_for_nobody(self, store: Store) -> None:
         first, _ = await self.companies(store, [4, 1])

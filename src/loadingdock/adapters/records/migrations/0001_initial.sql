@@ -9,7 +9,8 @@ CREATE TABLE companies (
     name        TEXT   NOT NULL,
     created_at  BIGINT NOT NULL,
     disabled_at BIGINT,
-    settings    TEXT
+    settings    TEXT,
+    job_cap     BIGINT -- from the settings, where a claim can compare it
 );
 
 CREATE TABLE users (

@@ -10,10 +10,10 @@ SELECT id, code, number, name, created_at, disabled_at, settings FROM companies
 {company} ORDER BY code;
 -- name: company_add
 INSERT INTO companies (code, number, name, created_at) VALUES (:code, :number, :name, :at)
-ON CONFLICT DO NOTHING
-RETURNING id;
+ON CONFLICT DO NOTHING;
 -- name: company_save
-UPDATE companies SET name = :name, settings = :settings, disabled_at = :disabled_at WHERE id = :id;
+UPDATE companies SET name = :name, settings = :settings, job_cap = :job_cap, disabled_at = :disabled_at
+WHERE id = :id;
 
 -- fragment: user
 SELECT company_id, name, password_hash, permissions, created_at, disabled_at, md5_hash FROM users

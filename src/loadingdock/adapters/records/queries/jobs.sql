@@ -21,8 +21,9 @@ WITH RECURSIVE company (id) AS (
     UNION ALL
     SELECT (SELECT MIN(j.company_id) FROM jobs j WHERE j.state = 'waiting' AND j.company_id > company.id)
     FROM company WHERE company.id IS NOT NULL
-), standing (id, running, oldest) AS (
+), standing (id, cap, running, oldest) AS (
     SELECT id,
+        COALESCE((SELECT c.job_cap FROM companies c WHERE c.id = company.id), :cap),
         (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.company_id = company.id),
         (
             SELECT w.run_at FROM jobs w
@@ -32,8 +33,8 @@ WITH RECURSIVE company (id) AS (
         )
     FROM company WHERE id IS NOT NULL
 )
-SELECT id, running FROM standing
-WHERE running < :cap AND oldest IS NOT NULL
+SELECT id, cap, running FROM standing
+WHERE running < cap AND oldest IS NOT NULL
 ORDER BY running, oldest, id
 LIMIT :limit;
 -- name: jobs_due
