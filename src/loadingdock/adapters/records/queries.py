@@ -46,6 +46,11 @@ class Query:
         """The text, if it is always the same."""
         return None if self._conditions else self.text({})
 
+    @property
+    def conditions(self) -> frozenset[str]:
+        """The parameters that decide which of its lines stand."""
+        return frozenset(name for name, _ in self._conditions)
+
     def text(self, params: Mapping[str, Any]) -> str:
         held = tuple((params[name] is not None) is given for name, given in self._conditions)
         if (text := self._texts.get(held)) is None:

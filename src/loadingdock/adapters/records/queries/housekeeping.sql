@@ -49,13 +49,11 @@ ORDER BY l.company_id;
 DELETE FROM idempotency WHERE (company_id, key) IN (
     SELECT company_id, key FROM idempotency WHERE created_at < :before ORDER BY created_at LIMIT :limit
 );
--- The newest event stays, so that no engine gives out a seq twice.
+-- From the oldest on, as they came. The newest event stays, so that no engine gives out a seq twice.
 -- name: forget_events
-DELETE FROM events WHERE seq IN (
-    SELECT seq FROM events WHERE seq < COALESCE(
-        (SELECT seq FROM events WHERE at >= :before ORDER BY seq LIMIT 1), (SELECT MAX(seq) FROM events)
-    ) ORDER BY seq LIMIT :limit
-);
+DELETE FROM events
+WHERE seq IN (SELECT seq FROM events ORDER BY seq LIMIT :limit) AND seq < (SELECT MAX(seq) FROM events)
+AND at < :before;
 -- name: forget_jobs
 DELETE FROM jobs WHERE id IN (
     SELECT id FROM jobs WHERE state = 'done' AND finished_at IS NOT NULL AND finished_at < :before
