@@ -12,6 +12,29 @@ if TYPE_CHECKING:  # most tests need no server, and none of them shall wait for 
     from tests.service import Desk, Service
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--security",
+        type=int,
+        action="append",
+        metavar="N",
+        help="only the tests of line N of the list in SECURITY.md; may be given more than once",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    wanted: list[int] | None = config.getoption("--security")
+    if wanted is None:
+        return
+    chosen: list[pytest.Item] = []
+    others: list[pytest.Item] = []
+    for item in items:
+        lines = {mark.args[0] for mark in item.iter_markers("security")}
+        (chosen if lines & set(wanted) else others).append(item)
+    config.hook.pytest_deselected(items=others)
+    items[:] = chosen
+
+
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """One server for all quick tests of a process. Companies keep them apart; nobody stops or kills it."""
