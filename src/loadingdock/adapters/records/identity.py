@@ -19,6 +19,7 @@ from loadingdock.adapters.records.values import (
 )
 from loadingdock.core.errors import AlreadyExists, NotFound
 from loadingdock.core.model import ApiKey, Company, OAuthClient, User
+from loadingdock.core.settings import JOB_CAP
 
 
 class CompanyRows(Part):
