@@ -106,7 +106,7 @@ async def _form(request: Request, pace: Pace) -> Form:
     names = [name for name, _ in form.fields]
     for name in names:
         if names.count(name) > 1:  # RFC 6749 3.2
-            raise InvalidInput(f"The parameter {name[:80]} comes twice.", field=name[:80])
+            raise InvalidInput(f"The parameter {name[:80]} comes twice.")
     return form
 
 
