@@ -70,6 +70,7 @@ class Pool:
     def __init__(self, module: str, *arguments: str, limits: Limits, size: int = 1) -> None:
         self._command = (sys.executable, "-P", "-m", module, *arguments)
         self._limits = limits
+        self._size = size
         self._free = asyncio.Semaphore(size)
         self._idle: list[_Child] = []
         self._all: set[_Child] = set()
@@ -112,10 +113,17 @@ class Pool:
             return child.hello
 
     async def close(self) -> None:
+        """Kills what runs, and returns when every child is gone and every call has ended."""
         self._closed = True
-        for child in list(self._all):
+        for child in self._all:
+            child.kill()
+        for _ in range(self._size):  # the calls under way give their places back
+            await self._free.acquire()
+        for child in self._idle:
             await self._discard(child)
         self._idle.clear()
+        for _ in range(self._size):
+            self._free.release()
 
     async def _take(self) -> _Child:
         while self._idle:
@@ -209,8 +217,17 @@ class _Child:
             raise ChildFailed(Failure.REPLY)
         return answer
 
+    def kill(self) -> None:
+        """With whatever it started: it leads a process group of its own."""
+        if self.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
     async def end(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        self.kill()
         self._in.close()
+        # To its end first: asyncio lets go of a process only when its pipes have ended, and a full one is not read.
+        with contextlib.suppress(ConnectionResetError):
+            while await self._out.read(1 << 16):
+                pass
         await self._process.wait()
