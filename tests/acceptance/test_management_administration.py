@@ -221,7 +221,9 @@ async def _dead_job(services: Services, company_id: int) -> str:
         await unit.jobs.enqueue("of-no-kind", "nothing", at=now)
 
     await services.records.write(company_id, work)
-    [job] = await services.jobs.claim("test", lease=timedelta(minutes=1), limit=1, cap=99, now=now, kinds=["of-no-kind"])
+    [job] = await services.jobs.claim(
+        "test", lease=timedelta(minutes=1), limit=1, cap=99, now=now, kinds=["of-no-kind"]
+    )
     assert await services.jobs.bury(job, error="it broke", now=now)
     return job.id
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterator
 
 import pytest
@@ -68,7 +67,7 @@ def test_promising_needs_the_right_to_write(clerk: Office) -> None:
         assert reader.post("/files", files={"file": ("a.txt", b"x")}).status_code == 403
 
 
-@pytest.mark.parametrize("id", [str(uuid.uuid4()), "x", "..", "%00", "1" * 400, "%F0%9F%92%A9"])
+@pytest.mark.parametrize("id", ["8f14e45f-ceea-467f-9a1d-2b1c3d4e5f60", "x", "..", "%00", "1" * 400, "%F0%9F%92%A9"])
 def test_ids_outside_their_grammar_are_unknown(clerk: Office, id: str) -> None:
     for noun in ("uploads", "files"):
         answer = clerk.client.get(f"/{noun}/{id}")
