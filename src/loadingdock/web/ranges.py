@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from loadingdock.core import types
 from loadingdock.core.files import Content
 from loadingdock.core.ports import BlobStore
 from loadingdock.web.conditions import NotSatisfiable, refusal, wanted_range
@@ -42,12 +43,15 @@ def content_response(request: Request, blobs: BlobStore, content: Content, *, ca
     status = refusal(request.headers, content.etag, modified)
     if status is not None:
         return Response(status_code=status, headers=headers)
+    part = None
     try:
-        part = wanted_range(request.headers, content.etag, content.size)
+        if request.method == "GET":  # the one method that ranges are defined for
+            part = wanted_range(request.headers, content.etag, content.size)
     except NotSatisfiable:
         return Response(status_code=416, headers={**headers, "content-range": f"bytes */{content.size}"})
-    headers["content-type"] = content.content_type
-    headers["content-disposition"] = content_disposition(content.file.name, inline=content.content_type in _INLINE)
+    media_type = types.canonical(content.content_type)  # a declared one may be anything, also no header's value
+    headers["content-type"] = media_type
+    headers["content-disposition"] = content_disposition(content.file.name, inline=media_type in _INLINE)
     if content.version.sha256 is not None:
         digest = base64.b64encode(bytes.fromhex(content.version.sha256)).decode()
         headers["repr-digest"] = f"sha-256=:{digest}:"
