@@ -56,12 +56,13 @@ def desk(service: Service) -> Desk:
 @pytest.fixture
 def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """Servers of one's own, to be killed, starved and restarted: `make_service(max_body=1000).start()`."""
-    from tests.service import Service
+    from tests.service import PROGRAM, Service
 
     made: list[Service] = []
 
-    def make(*, wrapper: Sequence[str] = (), **settings: object) -> Service:
-        made.append(Service(tmp_path / f"service{len(made)}" / "data", settings, wrapper=wrapper))
+    def make(*, wrapper: Sequence[str] = (), program: Sequence[str] | None = None, **settings: object) -> Service:
+        data = tmp_path / f"service{len(made)}" / "data"
+        made.append(Service(data, settings, wrapper=wrapper, program=program or PROGRAM))
         return made[-1]
 
     yield make

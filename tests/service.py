@@ -87,14 +87,20 @@ class Port:
 
 class Service:
     """`settings` are those of `loadingdock.settings`, by their names in lower case; values as an environment variable
-    would have them. `wrapper` goes before the command: strace, prlimit."""
+    would have them. `wrapper` goes before the command: strace, prlimit; `program` is what is run in place of it."""
 
     def __init__(
-        self, data: Path, settings: Mapping[str, object] | None = None, *, wrapper: Sequence[str] = ()
+        self,
+        data: Path,
+        settings: Mapping[str, object] | None = None,
+        *,
+        wrapper: Sequence[str] = (),
+        program: Sequence[str] = PROGRAM,
     ) -> None:
         self.data = data
         self._port = Port()
         self._wrapper = wrapper
+        self._program = program
         self.url = f"http://127.0.0.1:{self._port.number}"
         values = {"public_url": self.url, "data": data, "log_level": "info", **(settings or {})}
         self._settings: dict[str, str] = {name: str(value) for name, value in values.items()}
@@ -124,7 +130,7 @@ class Service:
 
     def start(self, *, wait: bool = True) -> Service:
         self.data.mkdir(parents=True, exist_ok=True)
-        command = [*PROGRAM, "serve", "--host", "127.0.0.1", "--port", str(self._port.number)]
+        command = [*self._program, "serve", "--host", "127.0.0.1", "--port", str(self._port.number)]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._wrapper, *command],

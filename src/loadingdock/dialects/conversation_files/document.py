@@ -78,6 +78,7 @@ UPLOAD: dict[str, Any] = {
                     },
                 }
             },
-        }
+        },
+        415: {"description": "The body is encoded (Content-Encoding); send it as it is."},
     },
 }
