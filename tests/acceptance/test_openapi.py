@@ -97,7 +97,7 @@ def test_the_document_is_kept(api: str, service: Service, credentials: dict[str,
 def test_the_document_is_kept_at_length(
     api: str, service: Service, credentials: dict[str, str], tmp_path: Path
 ) -> None:
-    run(api, service, credentials, tmp_path, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "50")
+    run(api, service, credentials, tmp_path, "--phases", "examples,coverage,fuzzing,stateful", "--max-examples", "25")
 
 
 @pytest.mark.slow

@@ -78,13 +78,21 @@ def _handler(render: Render) -> Callable[[Request, Exception], Awaitable[Respons
 
 
 def _allowed(request: Request) -> str:
-    """All methods that the path answers to (RFC 9110 10.2.1); the framework names those of the first route alone."""
-    routes = request.app.router.routes
-    return ", ".join(
-        method
-        for method in _METHODS
-        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
-    )
+    """All methods that the path answers to (RFC 9110 10.2.1); the framework names those of the first route alone.
+
+    Routes that take a fixed segment of it for a parameter are other resources."""
+    first: dict[str, object] | None = None
+    allowed = set()
+    for route in request.app.router.routes:
+        for method in _METHODS:
+            match, found = route.matches({**request.scope, "method": method})
+            if match is Match.NONE:
+                continue
+            parameters = found.get("path_params", {})
+            first = parameters if first is None else first
+            if match is Match.FULL and parameters == first:
+                allowed.add(method)
+    return ", ".join(method for method in _METHODS if method in allowed)
 
 
 async def _pass_on(request: Request, error: Exception) -> Response:

@@ -80,8 +80,9 @@ def _pages(built: Sequence[tuple[Dialect, FastAPI]], public_url: str) -> Mapping
         }
 
     def errors() -> Page:
-        rows = ((error.code, title_of(error), status_of(error), str(error)) for error in SAMPLES)
-        return html(reference.errors_page(rows))
+        samples = {error.code: error for error in reversed(SAMPLES)}  # the first of each code
+        rows = [(code, title_of(error), status_of(error), str(error)) for code, error in samples.items()]
+        return html(reference.errors_page(reversed(rows)))
 
     pages: dict[str, Callable[[], Page]] = {
         "/docs": lambda: html(reference.index((wire.name, wire.title, wire.summary) for wire, _ in built)),

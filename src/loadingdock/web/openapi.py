@@ -154,6 +154,9 @@ def _add_errors(
 ) -> None:
     """The answers to these causes, besides what the operation declares; and the bodies of what it declares without."""
     responses = operation["responses"]
+    if method == "head":
+        for response in responses.values():
+            response.pop("content", None)
     expected = {answer.status for answer in answers if type(answer.error) in causes}
     declared = {int(status) for status in responses if status.isdecimal() and int(status) >= 400}
     for status in sorted(expected | declared):

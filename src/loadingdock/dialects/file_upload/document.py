@@ -92,19 +92,19 @@ INITIATE: dict[str, Any] = {
                                 "maxLength": 255,
                             },
                             "fileName": {
-                                "type": "string",
+                                "type": ["string", "null"],
                                 "description": "name of the file; without one, the fileId with the type's extension",
                                 "minLength": 1,
                                 "maxLength": 255,
                             },
                             "size": {
-                                "type": "integer",
+                                "type": ["integer", "null"],
                                 "description": "bytes; other lengths are then refused",
                                 "minimum": 0,
                                 "maximum": 2**53 - 1,
                             },
                             "sha256": {
-                                "type": "string",
+                                "type": ["string", "null"],
                                 "description": "SHA-256 of the bytes in hexadecimal; other bytes are then refused",
                                 "pattern": "^[0-9A-Fa-f]{64}$",
                             },

@@ -87,12 +87,14 @@ async def upload(request: Request) -> Response:
 
 async def _receive(caller: Call) -> tuple[Declaration, BlobRef]:
     request, limits = caller.request, caller.services.limits
-    given = request.query_params
-    for name in given:
-        if name not in _PARAMETERS or len(given.getlist(name)) > 1:
-            raise InvalidInput(f"The query takes {' and '.join(_PARAMETERS)}, each once.", field=name)
     content_type = request.headers.get("content-type", "")
     form = types.canonical(content_type) == _MULTIPART
+    given = request.query_params
+    for name in given:
+        if form:
+            raise InvalidInput("Where the file comes as a form, that says all there is to say of it.", field=name)
+        if name not in _PARAMETERS or len(given.getlist(name)) > 1:
+            raise InvalidInput(f"The query takes {' and '.join(_PARAMETERS)}, each once.", field=name)
     largest = min(limits.max_body, caller.principal.company.get(MAX_SIZE))
     body = Body(
         request,
