@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     )
 
     data: Path = Field(Path("loadingdock-data"), description="Folder of the embedded database and files.")
-    database_url: SecretStr | None = Field(None, description="The database. Unset: SQLite in the data folder.")
-    store_url: SecretStr | None = Field(None, description="Where bytes lie. Unset: `files/` in the data folder.")
+    database_url: SecretStr | None = Field(None, description="Must be unset: records lie in SQLite in the data folder.")
+    store_url: SecretStr | None = Field(None, description="Must be unset: bytes lie in `files/` in the data folder.")
     scanner_url: str | None = Field(
         None,
         description="`clamd://host:port` or `clamd:///path/to/socket`. Unset: the built-in local rules, no antivirus.",
@@ -72,9 +72,8 @@ class Settings(BaseSettings):
     public_url: str = Field(
         "http://127.0.0.1:8080", description="How clients reach the service, without a slash at the end."
     )
-    rate_limit_url: str = Field("memory://", description="Where rate limits are counted: `memory://` or `redis://...`.")
-    callback_allow: Annotated[list[str], NoDecode] = Field(
-        default_factory=list, description="Hosts or networks that callbacks may reach besides public addresses."
+    rate_limit_url: SecretStr | None = Field(
+        None, description="Where rate limits are counted, `redis://...`. Unset: in this process."
     )
     trusted_proxies: Annotated[list[Network], NoDecode] = Field(
         default_factory=list, description="Networks whose X-Forwarded-For names the client's address."
@@ -105,11 +104,19 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="`json`: an object a line; `text`: for a terminal.")
 
-    @field_validator("callback_allow", "trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", mode="before")
     @classmethod
-    def _words(cls, value: object, info: ValidationInfo) -> object:
+    def _words(cls, value: object) -> object:
         """A list in an environment variable is written with commas."""
         return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+    @field_validator("database_url", "store_url")
+    @classmethod
+    def _embedded_only(cls, value: SecretStr | None) -> SecretStr | None:
+        """Refused rather than ignored: an operator who names another engine must not find out later."""
+        if value is not None:
+            raise ValueError("this version knows the embedded database and folder alone; leave it unset")
+        return value
 
     @field_validator("public_url")
     @classmethod

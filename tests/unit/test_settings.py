@@ -51,20 +51,18 @@ def test_flags_take_a_setting_by_any_of_its_names() -> None:
 
 def test_lists_and_durations_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOADINGDOCK_TRUSTED_PROXIES", "10.0.0.0/8, 2001:db8::/32")
-    monkeypatch.setenv("LOADINGDOCK_CALLBACK_ALLOW", "127.0.0.1/32")
     monkeypatch.setenv("LOADINGDOCK_DRAIN", "10")
     monkeypatch.setenv("LOADINGDOCK_LEASE", "2m")
     monkeypatch.setenv("LOADINGDOCK_ORPHAN_GRACE", "PT36H")
     chosen = Settings()
     assert chosen.trusted_proxies == [ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
-    assert chosen.callback_allow == ["127.0.0.1/32"]
     assert (chosen.drain, chosen.lease) == (timedelta(seconds=10), timedelta(minutes=2))
     assert chosen.orphan_grace == timedelta(hours=36)
 
 
 @pytest.mark.security(26)
 def test_secrets_do_not_show() -> None:
-    chosen = Settings(database_url=SecretStr("postgresql://dock:opensesame@db/dock"))
+    chosen = Settings(rate_limit_url=SecretStr("redis://dock:opensesame@limits"))
     assert "opensesame" not in repr(chosen)
     assert "opensesame" not in chosen.model_dump_json()
 
@@ -73,6 +71,7 @@ def test_secrets_do_not_show() -> None:
     ("name", "value", "says"),
     [
         ("max_body", "-1", "LOADINGDOCK_MAX_BODY is wrong: input should be greater than 0"),
+        ("database_url", "postgresql://db/dock", "LOADINGDOCK_DATABASE_URL is wrong: this version knows"),
         ("public_url", "files.example.com", "LOADINGDOCK_PUBLIC_URL is wrong: give the whole URL"),
         ("log_level", "opensesame", "LOADINGDOCK_LOG_LEVEL is wrong: input should be 'debug', 'info'"),
         ("trusted_proxies", "here", "LOADINGDOCK_TRUSTED_PROXIES is wrong"),
