@@ -252,9 +252,13 @@ class Uploads:
                     blob = await receiver.finish()
                 file = await self._complete(principal, upload, declaration, blob)
                 return replace(upload, offset=blob.size, completed_at=file.version.updated_at), file
-            except _HOPELESS:
-                if not turn.broken:
-                    await self._drop(upload)
+            except _HOPELESS as error:
+                if turn.broken:
+                    raise
+                await self._drop(upload)
+                if isinstance(error, NotFound):  # its staged bytes are gone; the record tells why
+                    await self.find(upload.company_id, upload.id)
+                    raise NotFound("upload") from error
                 raise
 
     def _staged(self, upload: Upload, declaration: Declaration) -> AbstractAsyncContextManager[BlobWriter]:

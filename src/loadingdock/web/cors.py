@@ -37,7 +37,7 @@ class Origins:
     def __init__(self, records: Records, clock: Clock, public_url: str) -> None:
         self._records = records
         self._clock = clock
-        self.own = _origin(public_url)
+        self.own = origin_of(public_url)
         self._known: OrderedDict[int | None, tuple[datetime, tuple[str, ...]]] = OrderedDict()
 
     def of(self, company: Company | None) -> tuple[str, ...]:
@@ -120,7 +120,8 @@ def preflight(methods: str, request_headers: str) -> dict[str, str]:
     }
 
 
-def _origin(url: str) -> str:
+def origin_of(url: str) -> str:
+    """The origin of a URL as browsers write it (RFC 6454 6.2)."""
     parts = urlsplit(url.lower())
     standard = {"http": 80, "https": 443}.get(parts.scheme)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
