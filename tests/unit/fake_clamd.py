@@ -13,7 +13,7 @@ Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 
 
 @asynccontextmanager
-async def fake_clamd(behave: Behaviour) -> AsyncIterator[str]:
+async def fake_clamd(behave: Behaviour, port: int = 0) -> AsyncIterator[str]:
     """The address of a server that behaves so on every connection. On leaving, whatever still hangs is cut off."""
     tasks: set[asyncio.Task[None]] = set()
 
@@ -28,7 +28,7 @@ async def fake_clamd(behave: Behaviour) -> AsyncIterator[str]:
             tasks.discard(task)
             writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    server = await asyncio.start_server(connected, "127.0.0.1", port)
     try:
         host, port = server.sockets[0].getsockname()[:2]
         yield f"clamd://{host}:{port}"
@@ -43,6 +43,11 @@ async def fake_clamd(behave: Behaviour) -> AsyncIterator[str]:
 async def take(reader: asyncio.StreamReader) -> bytes:
     """A whole INSTREAM session's content, as clamd reads it."""
     assert await reader.readuntil(b"\0") == b"zINSTREAM\0"
+    return await stream(reader)
+
+
+async def stream(reader: asyncio.StreamReader) -> bytes:
+    """The content behind the command."""
     content = bytearray()
     while length := struct.unpack(">I", await reader.readexactly(4))[0]:
         content += await reader.readexactly(length)
@@ -54,6 +59,22 @@ def saying(reply: bytes) -> Behaviour:
 
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await take(reader)
+        writer.write(reply)
+        await writer.drain()
+
+    return behave
+
+
+def finding(virus: bytes) -> Behaviour:
+    """Works as it should: says its version, and FOUND of what holds the virus."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        command = await reader.readuntil(b"\0")
+        if command == b"zVERSION\0":
+            reply = b"ClamAV 1.4.3\0"
+        else:
+            content = await stream(reader)
+            reply = b"stream: Test.Virus FOUND\0" if virus in content else b"stream: OK\0"
         writer.write(reply)
         await writer.drain()
 
