@@ -11,11 +11,10 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from loadingdock.web.openapi import Document, operations, security
+from loadingdock.web.schemas import example_of, fields, kind, meaning, resolved
 
 # Raw HTML in a description is shown, not taken over.
 _markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
-
-_DEEPEST = 4  # levels of a schema that are unfolded; what lies deeper is named
 
 
 def page(title: str, main: str, *, aside: str = "") -> str:
@@ -136,14 +135,14 @@ def _operation(document: Document, server: str, path: str, method: str, operatio
 def _parameters(document: Document, operation: Mapping[str, Any]) -> str:
     rows = "".join(
         f"<tr><td><code>{escape(p['name'])}</code>{_required(p.get('required', False))}</td><td>{escape(p['in'])}</td>"
-        f"<td>{_type(document, p.get('schema', {}))}</td><td>{_prose(_said(document, p))}</td></tr>"
-        for p in (_resolved(document, p) for p in operation.get("parameters", ()))
+        f"<td>{kind(document, p.get('schema', {}))}</td><td>{_prose(meaning(document, p))}</td></tr>"
+        for p in (resolved(document, p) for p in operation.get("parameters", ()))
     )
     return _table("Parameters", ("Name", "In", "Type", "Meaning"), rows)
 
 
 def _body(document: Document, operation: Mapping[str, Any]) -> str:
-    body = _resolved(document, operation.get("requestBody", {}))
+    body = resolved(document, operation.get("requestBody", {}))
     shown = _prose(body.get("description", ""))
     for media_type, content in body.get("content", {}).items():
         shown += f"<p><code>{escape(media_type)}</code></p>" + _content(document, content)
@@ -153,15 +152,15 @@ def _body(document: Document, operation: Mapping[str, Any]) -> str:
 def _responses(document: Document, operation: Mapping[str, Any]) -> str:
     shown = ""
     for status, response in operation["responses"].items():
-        response = _resolved(document, response)
+        response = resolved(document, response)
         said, _, more = response.get("description", "").strip().partition("\n")
         inner = _prose(more.strip())
         for name, header in response.get("headers", {}).items():
             inner += f"<p><code>{escape(name)}</code> {escape(header.get('description', ''))}</p>"
         for media_type, content in response.get("content", {}).items():
             inner += f"<p><code>{escape(media_type)}</code></p>" + _content(document, content, answered=True)
-        kind = "good" if status < "4" else "bad"
-        label = f'<b class="{kind}">{escape(status)}</b> {escape(said)}'
+        colour = "good" if status < "4" else "bad"
+        label = f'<b class="{colour}">{escape(status)}</b> {escape(said)}'
         opened = " open" if status < "3" else ""
         shown += f"<details{opened}><summary>{label}</summary>{inner}</details>" if inner else f"<p>{label}</p>"
     return f'<h4>Answers</h4><div class="answers">{shown}</div>'
@@ -170,7 +169,12 @@ def _responses(document: Document, operation: Mapping[str, Any]) -> str:
 def _content(document: Document, content: Mapping[str, Any], *, answered: bool = False) -> str:
     """Fields and examples. What is answered is all there, so only what is asked is marked as required."""
     schema = content.get("schema", {})
-    shown = _table("", ("Field", "Type", "Meaning"), "".join(_rows(document, schema, marked=not answered)))
+    rows = "".join(
+        f"<tr><td><code>{escape(field.name)}</code>{_required(field.required and not answered)}</td>"
+        f"<td>{field.kind}</td><td>{_prose(field.meaning)}</td></tr>"
+        for field in fields(document, schema)
+    )
+    shown = _table("", ("Field", "Type", "Meaning"), rows)
     examples = content.get("examples") or ({"": {"value": content["example"]}} if "example" in content else {})
     if not examples and answered and (made := example_of(document, schema)) is not None:
         examples = {"": {"value": made}}
@@ -181,116 +185,16 @@ def _content(document: Document, content: Mapping[str, Any], *, answered: bool =
     return shown
 
 
-def _rows(
-    document: Document, schema: Mapping[str, Any], *, marked: bool, prefix: str = "", depth: int = 1
-) -> Iterable[str]:
-    """A row for each field of an object, those of objects within it behind a dot."""
-    schema = _resolved(document, schema)
-    if schema.get("type") == "array":
-        yield from _rows(document, schema.get("items", {}), marked=marked, prefix=f"{prefix}[]", depth=depth)
-        return
-    for name, value in schema.get("properties", {}).items():
-        full = f"{prefix}.{name}" if prefix else name
-        resolved = _resolved(document, value)
-        required = _required(marked and name in schema.get("required", ()))
-        yield (
-            f"<tr><td><code>{escape(full)}</code>{required}</td>"
-            f"<td>{_type(document, value)}</td><td>{_prose(_said(document, value))}</td></tr>"
-        )
-        if depth < _DEEPEST:
-            inner = _optional(document, resolved)
-            yield from _rows(document, inner, marked=marked, prefix=full, depth=depth + 1)
-
-
-def example_of(document: Document, schema: Mapping[str, Any], depth: int = 1) -> Any:
-    """A value of an object or a list as the schema's own examples have it; None for any other."""
-    schema = _resolved(document, schema)
-    if "properties" in schema and depth <= _DEEPEST:
-        return {name: _value(document, value, depth) for name, value in schema["properties"].items()}
-    if schema.get("type") == "array" and depth <= _DEEPEST:
-        return [_value(document, schema.get("items", {}), depth)]
-    return None
-
-
-def _value(document: Document, schema: Mapping[str, Any], depth: int) -> Any:
-    resolved = _resolved(document, schema)
-    for found in (schema, resolved):
-        if found.get("examples"):
-            return found["examples"][0]
-        for key in ("example", "default", "const"):
-            if key in found:
-                return found[key]
-    if "enum" in resolved:
-        return resolved["enum"][0]
-    if "anyOf" in resolved:
-        return _value(document, resolved["anyOf"][0], depth)
-    made = example_of(document, resolved, depth + 1)
-    return _SIMPLE.get(resolved.get("type", "")) if made is None else made
-
-
-_SIMPLE = {"string": "…", "integer": 1, "number": 1.5, "boolean": False, "object": {}}
-
-
-def _optional(document: Document, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The object of an `anyOf` of an object and null."""
-    inner = [_resolved(document, option) for option in schema.get("anyOf", ())]
-    return next((option for option in inner if "properties" in option or "items" in option), schema)
-
-
-def _type(document: Document, schema: Mapping[str, Any]) -> str:
-    resolved = _resolved(document, schema)
-    if "$ref" in schema and "enum" not in resolved:
-        return escape(schema["$ref"].rpartition("/")[2])
-    schema = resolved
-    if "const" in schema:
-        return f"<code>{escape(json.dumps(schema['const']))}</code>"
-    if "enum" in schema:
-        return " | ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
-    for key in ("anyOf", "oneOf"):
-        if key in schema:
-            return " | ".join(dict.fromkeys(_type(document, option) for option in schema[key]))
-    kind = schema.get("type", "any")
-    if isinstance(kind, list):
-        return escape(" | ".join(kind))
-    if kind == "array":
-        return f"array of {_type(document, schema.get('items', {}))}"
-    return escape(f"{kind} ({schema['format']})" if "format" in schema else kind)
-
-
-_LIMITS = {
-    "minimum": "from {}",
-    "exclusiveMinimum": "over {}",
-    "maximum": "up to {}",
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "pattern": "matching `{}`",
-    "default": "default `{}`",
-}
-
-
-def _said(document: Document, described: Mapping[str, Any]) -> str:
-    """The description and the limits, of a parameter or of a schema."""
-    schema = described.get("schema", described)
-    resolved = _resolved(document, schema)
-    text = described.get("description") or schema.get("description") or resolved.get("description") or ""
-    options = [schema, *(option for option in schema.get("anyOf", ()))]
-    limits = [
-        words.format(option[key]) for option in options for key, words in _LIMITS.items() if option.get(key) is not None
-    ]
-    return f"{text} ({', '.join(limits)})" if limits else text
-
-
-def _plain(value: object) -> object:
-    """Limits of whole numbers come as floats."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def _curl(server: str, path: str, method: str, operation: Mapping[str, Any]) -> str:
     """The request as a person would type it; nothing in it but what the document says."""
-    lines = [f"curl -X {method.upper()} '{server}{path}'" if method != "head" else f"curl -I '{server}{path}'"]
+    needed = [p for p in operation.get("parameters", ()) if p.get("required")]
+    query = "&".join(f"{p['name']}={p.get('example', '…')}" for p in needed if p["in"] == "query")
+    url = f"'{server}{path}{'?' if query else ''}{query}'"
+    lines = [f"curl -I {url}" if method == "head" else f"curl -X {method.upper()} {url}"]
     alternatives = [next(iter(need)) for need in security(operation) if need]
     if alternatives:
         lines.append(_CREDENTIAL.get(alternatives[0], "-H 'Authorization: …'"))
+    lines += [f"-H '{p['name']}: {p.get('example', '…')}'" for p in needed if p["in"] == "header"]
     for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
         if media_type.startswith("multipart/"):
             fields = content.get("schema", {}).get("properties", {"file": {}})
@@ -315,15 +219,6 @@ def _sample(content: Mapping[str, Any]) -> str:
     for example in content.get("examples", {}).values():
         return json.dumps(example.get("value"), ensure_ascii=False)
     return json.dumps(content["example"], ensure_ascii=False) if "example" in content else "{…}"
-
-
-def _resolved(document: Document, found: Mapping[str, Any]) -> Mapping[str, Any]:
-    while "$ref" in found:
-        target: Any = document
-        for step in found["$ref"].removeprefix("#/").split("/"):
-            target = target[step.replace("~1", "/").replace("~0", "~")]
-        found = target
-    return found
 
 
 def _table(title: str, heads: Sequence[str], rows: str) -> str:

@@ -18,26 +18,45 @@ from loadingdock.core.model import (
 )
 from loadingdock.dialects.management.wire import Shown, Time
 
+Size = Annotated[int, Field(ge=0, description="Bytes.", examples=[51_200])]
+MediaType = Annotated[
+    str,
+    Field(
+        description="What the bytes are; before they were looked into, what they are said to be.",
+        examples=["application/pdf"],
+    ),
+]
+Sha256 = Annotated[
+    str | None,
+    Field(
+        description="In hex; null before the bytes are there.",
+        examples=["e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"],
+    ),
+]
+
 
 class FileShape(Shown):
     id: Annotated[str, Field(examples=["0b8b3b4c-5a5e-4a38-8f5e-8f1f6dbb0a0e"])]
     name: Annotated[str, Field(examples=["report.pdf"])]
-    namespace: Annotated[str, Field(description="Where the name is unique; empty for most.")]
+    namespace: Annotated[str, Field(description="Where the name is unique; empty for most.", examples=[""])]
     api: Annotated[str, Field(description="The API that the file came by.", examples=["management"])]
-    alias: Annotated[str | None, Field(description="The id that the API gave it, where that has ids of its own form.")]
-    owner: Annotated[str | None, Field(description="The end user that it belongs to.")]
+    alias: Annotated[
+        str | None,
+        Field(description="The id that the API gave it, where that has ids of its own form.", examples=[None]),
+    ]
+    owner: Annotated[str | None, Field(description="The end user that it belongs to.", examples=["bob"])]
     acl: Acl
-    state: State
-    reason: Annotated[str | None, Field(description="Why it was rejected.")]
+    state: Annotated[State, Field(examples=["ready"])]
+    reason: Annotated[str | None, Field(description="Why it was rejected.", examples=[None])]
     version: Annotated[int, Field(ge=1, description="The number of the latest version.")]
-    size: Annotated[int, Field(ge=0, description="Bytes.")]
-    content_type: str
-    sha256: Annotated[str | None, Field(description="In hex; null before the bytes are there.")]
-    attachments: Annotated[int, Field(ge=0, description="References that keep it alive.")]
+    size: Size
+    content_type: MediaType
+    sha256: Sha256
+    attachments: Annotated[int, Field(ge=0, description="References that keep it alive.", examples=[0])]
     created_at: Time
     updated_at: Time
-    expires_at: Annotated[Time | None, Field(description="Null: it is kept until it is deleted.")]
-    deleted_at: Time | None
+    expires_at: Annotated[Time | None, Field(description="Null: it is kept until it is deleted.", examples=[None])]
+    deleted_at: Annotated[Time | None, Field(examples=[None])]
 
     @classmethod
     def of(cls, file: File) -> FileShape:
@@ -71,11 +90,11 @@ def _reason(version: Version) -> str | None:
 
 class VersionShape(Shown):
     number: Annotated[int, Field(ge=1)]
-    state: State
-    reason: str | None
-    size: int
-    content_type: str
-    sha256: str | None
+    state: Annotated[State, Field(examples=["ready"])]
+    reason: Annotated[str | None, Field(description="Why it was rejected.", examples=[None])]
+    size: Size
+    content_type: MediaType
+    sha256: Sha256
     created_at: Time
     updated_at: Time
 
