@@ -232,7 +232,7 @@ class Protocol(HttpToolsProtocol):
 
     def check(self, now: float) -> None:
         """Ends the connection if its client lets it wait."""
-        if self._takes_nothing(now) or (self._linger_until is not None and now > self._linger_until):
+        if self._takes_nothing(now) or self._lingers(now):
             self.transport.abort()
         elif self._deaf or self.transport.is_closing():
             return
@@ -250,6 +250,12 @@ class Protocol(HttpToolsProtocol):
             and not self._complete
             and not self.flow.read_paused
             and not self.cycle.waiting_for_100_continue
+        )
+
+    def _lingers(self, now: float) -> bool:
+        """Not while it still takes its answer."""
+        return (
+            self._linger_until is not None and now > self._linger_until and not self.transport.get_write_buffer_size()
         )
 
     def _takes_nothing(self, now: float) -> bool:
