@@ -97,10 +97,10 @@ async def call(request: Request) -> Call:
     services: Services = request.app.state.services
     principal = await authenticate(services, request)
     await services.access.limit(principal)
-    owner = request.headers.get(USER_ID)
-    if owner is not None and not (0 < len(owner) <= 255 and owner.isprintable()):
-        raise InvalidInput("user-id must have 1 to 255 printable characters.", field=USER_ID)
-    return Call(request, services, principal, owner)
+    owners = request.headers.getlist(USER_ID)
+    if len(owners) > 1 or not all(0 < len(owner) <= 255 and owner.isprintable() for owner in owners):
+        raise InvalidInput("The header user-id has 1 to 255 printable characters and comes once.", field=USER_ID)
+    return Call(request, services, principal, owners[0] if owners else None)
 
 
 async def authenticate(services: Services, request: Request) -> Principal:
