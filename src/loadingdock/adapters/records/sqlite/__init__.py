@@ -40,7 +40,11 @@ class SqliteRecords:
         self._mailboxes = Mailboxes()
         self._closed = False
         self._writer = Writer(path, self._bell)
-        self._readers = Readers(path, _READERS)
+        try:
+            self._readers = Readers(path, _READERS)
+        except apsw.Error:  # too many open files, say
+            self._writer.stop()
+            raise
         self.jobs = SqlJobQueue(self, self._bell)
 
     @classmethod
