@@ -172,9 +172,9 @@ STATUS = _operation(
         "name": "Prefer",
         "in": "header",
         "required": False,
-        "description": f"`wait=20` (RFC 7240): the answer waits that many seconds, at most {LONGEST}, for a change.",
+        "description": f"`wait=5` (RFC 7240): the answer waits that many seconds, at most {LONGEST}, for a change.",
         "schema": {"type": "string"},
-        "example": "wait=20",
+        "example": "wait=5",
     },
 )
 
