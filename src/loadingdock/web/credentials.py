@@ -13,6 +13,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from loadingdock.core.errors import Unauthenticated
 
@@ -121,6 +122,7 @@ def client_address(peer: str | None, headers: Headers, trusted: Sequence[Network
     return str(address)
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> Address | None:
     try:
         address = ipaddress.ip_address(text)

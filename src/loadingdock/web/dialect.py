@@ -18,6 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from loadingdock.core.errors import DockError
 from loadingdock.core.model import CompanySetting
@@ -27,6 +28,7 @@ from loadingdock.web.services import Services
 log = structlog.get_logger("loadingdock.web")
 
 Render = Callable[[DockError, Request], Response]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -48,11 +50,39 @@ class Dialect:
     errors: tuple[DockError, ...] = ()
 
 
-def application(dialect: Dialect, description: str) -> FastAPI:
+class Wire(FastAPI):
+    """The framework's application, with a straight way to routes on which each microsecond counts. The framework's
+    own way through middleware, router and dependencies costs a third of what a small upload costs in all."""
+
+    def __init__(self, render: Render, **options: Any) -> None:
+        super().__init__(**options)
+        self._render = render
+        self._direct: dict[tuple[str, str], Endpoint] = {}
+
+    def add_direct_route(self, path: str, endpoint: Endpoint, *, method: str, **document: Any) -> None:
+        """A route without parameters in its path, documented like any other and called with the request alone."""
+        self.add_api_route(path, endpoint, methods=[method], **document)
+        self._direct[method, path] = endpoint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        endpoint = self._direct.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if endpoint is None:
+            await super().__call__(scope, receive, send)
+            return
+        request = Request(scope, receive, send)
+        try:
+            response = await endpoint(request)
+        except DockError as error:
+            response = self._render(error, request)
+        await response(scope, receive, send)
+
+
+def application(dialect: Dialect, description: str) -> Wire:
     """An empty application of the dialect: its own OpenAPI document, and every failure in its own shape."""
     from loadingdock import __version__
 
-    app = FastAPI(
+    app = Wire(
+        dialect.render,
         title=dialect.title,
         summary=dialect.summary,
         description=description,

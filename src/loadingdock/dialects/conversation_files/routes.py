@@ -40,7 +40,7 @@ def build(services: Services) -> FastAPI:
         assert file.alias is not None  # every declaration of this wire has one
         return wire.uploaded(request, file_id=file.alias, name=file.name, company=principal.company.code, debug=debug)
 
-    app.add_api_route(f"{wire.PREFIX}/upload", upload, methods=["POST"], **document.UPLOAD)
+    app.add_direct_route(f"{wire.PREFIX}/upload", upload, method="POST", **document.UPLOAD)
     return app
 
 
