@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -49,3 +50,11 @@ def test_what_clients_act_upon() -> None:
     marked = request()
     s3.mark_complete(marked)
     assert s3.render(InvalidInput("late"), marked).headers["upload-complete"] == "?1"
+
+
+def test_every_code_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/signed-links.md").read_text()
+    for error in SAMPLES:
+        answer = s3.render(error, request())
+        code = ElementTree.fromstring(bytes(answer.body)).findtext("Code") or ""
+        assert any(line.startswith(f"| {answer.status_code} |") and code in line for line in page.splitlines()), code
