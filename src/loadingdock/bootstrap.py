@@ -23,7 +23,6 @@ from loadingdock.adapters.types import MagicDetector, MagikaDetector
 from loadingdock.core import settings as company_settings
 from loadingdock.core.access import Access, AccessSettings
 from loadingdock.core.administration import Administration
-from loadingdock.core.errors import InvalidInput
 from loadingdock.core.files import Files
 from loadingdock.core.links import Links
 from loadingdock.core.ports import BlobStore, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
@@ -75,9 +74,6 @@ class System:
 @asynccontextmanager
 async def system(settings: Settings) -> AsyncIterator[System]:
     """Opens what the settings name, brings the schema up to date, and closes it all again."""
-    for name in ("database_url", "store_url"):
-        if getattr(settings, name) is not None:
-            raise InvalidInput(f"{name} cannot be set yet: records and bytes lie in the data folder.", field=name)
     clock = SystemClock()
     async with AsyncExitStack() as opened:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
