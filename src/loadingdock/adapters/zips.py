@@ -28,7 +28,6 @@ _LOCATOR64 = struct.Struct("<4sIQI")
 _LOCAL_SIGNATURE, _CENTRAL_SIGNATURE, _END_SIGNATURE = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"
 _MAX16, _MAX32 = 0xFFFF, 0xFFFFFFFF
 _TAIL = _END.size + _MAX16  # the end record and the longest comment
-_KNOWN_METHODS = frozenset({0, 1, 2, 3, 4, 5, 6, 8, 9, 10, 12, 14, 16, 18, 19, 20, *range(93, 100)})
 
 
 class BadZip(Exception):
@@ -90,9 +89,10 @@ class Archive:
             raise BadZip(f"the data of {entry.name!r} are not those that the directory describes")
 
     def check_layout(self) -> None:
-        """Raises BadZip if entries overlap, or if something between them could pass for an entry."""
+        """Raises BadZip if entries overlap, or if something between or behind them could pass for an entry."""
         self.file.seek(0)
-        # With something else before the first entry nobody reads from the front.
+        # With something else before the first entry nobody reads from the front, and the signature's four bytes occur
+        # in the code of self-extracting archives.
         position = (
             0 if self.file.read(2) == b"PK" else min((entry.offset for entry in self.entries), default=self.start)
         )
@@ -103,7 +103,7 @@ class Archive:
             _, position = _data(self.file, entry)
         if position > self.start:
             raise BadZip("an entry reaches into the central directory")
-        _refuse_hidden(self.file, position, self.start)
+        _refuse_hidden(self.file, position, self.file.seek(0, os.SEEK_END))
 
 
 def open_zip(file: BinaryIO, max_entries: int) -> Archive | None:
@@ -136,15 +136,17 @@ def _ending(file: BinaryIO, at: int) -> tuple[int, int, int, int]:
     _, disk, first_disk, _, count, length, offset, _ = _END.unpack(_exactly(file, at, _END.size))
     if disk or first_disk:
         raise BadZip("it is a part of a split archive")
-    if count != _MAX16 and _MAX32 not in (length, offset):
-        return count, length, offset, at
     locator = at - _LOCATOR64.size
     record = locator - _END64.size
     if record < 0 or _exactly(file, locator, 4) != b"PK\x06\x07":
         return count, length, offset, at
     if _exactly(file, record, 4) != b"PK\x06\x06":
         raise BadZip("its 64-bit end is not where it should be")
-    _, _, _, _, disk, first_disk, _, count, length, offset = _END64.unpack(_exactly(file, record, _END64.size))
+    _, _, _, _, disk, first_disk, _, *wide = _END64.unpack(_exactly(file, record, _END64.size))
+    narrow = ((count, _MAX16), (length, _MAX32), (offset, _MAX32))
+    if disk or first_disk or any(n not in (w, most) for (n, most), w in zip(narrow, wide, strict=True)):
+        raise BadZip("its two ends differ")
+    count, length, offset = wide
     return count, length, offset, record
 
 
@@ -252,28 +254,12 @@ def _unpacked(file: BinaryIO, entry: Entry, begin: int) -> Iterator[bytes]:
 
 
 def _refuse_hidden(file: BinaryIO, begin: int, end: int) -> None:
-    """Raises BadZip if the bytes between could be taken for an entry by a program that reads from the front.
-
-    The four bytes of the signature alone occur in the code of self-extracting archives, so the fields behind them
-    must make sense as well.
-    """
+    """Raises BadZip if a program that looks for entries from the front would find one between the two places."""
     kept = b""
-    position = begin
     for piece in _pieces(file, begin, end - begin):
-        window = kept + piece
-        at = window.find(_LOCAL_SIGNATURE)
-        while at >= 0:
-            place = position - len(kept) + at
-            if place + _LOCAL.size <= end and _plausible(_exactly(file, place, _LOCAL.size), end - place):
-                raise BadZip("an entry that the directory does not list lies in it")
-            at = window.find(_LOCAL_SIGNATURE, at + 1)
-        position += len(piece)
-        kept = window[-3:]
-
-
-def _plausible(head: bytes, room: int) -> bool:
-    _, _, _, method, _, _, _, _, _, names, extras = _LOCAL.unpack(head)
-    return method in _KNOWN_METHODS and names > 0 and _LOCAL.size + names + extras <= room
+        if _LOCAL_SIGNATURE in kept + piece:
+            raise BadZip("an entry that the directory does not list lies in it")
+        kept = (kept + piece)[-3:]
 
 
 def _pieces(file: BinaryIO, begin: int, length: int) -> Iterator[bytes]:

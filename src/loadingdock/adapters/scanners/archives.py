@@ -7,6 +7,7 @@ with one entry does not end the walk, as something worse may lie behind it; a li
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import re
@@ -95,6 +96,10 @@ class Walk:
             self.note(Kind.ENCRYPTED, f"{name or 'the file'}: {error}")
         except TooManyEntries as error:
             raise OverLimit(str(error)) from error
+        except OSError as error:
+            if error.errno not in (None, errno.EINVAL):  # the machine's: no room, a disk that fails
+                raise
+            self.note(Kind.DAMAGED, f"{name or 'the file'}: it points outside of itself")
 
     def note(self, kind: Kind, detail: str) -> None:
         if len(self.problems) < 100:
@@ -242,6 +247,8 @@ def _tar(file: BinaryIO, place: _Place) -> None:
         archive: Any = tarfile.open(fileobj=file, mode="r:")  # noqa: SIM115  `file` is not ours to close
         while (member := archive.next()) is not None:
             archive.members = []
+            if member.size < 0:
+                raise tarfile.ReadError("a negative size")
             special = not (member.isreg() or member.isdir()) or member.issparse()
             if not place.refuse(member.name, special) and member.isreg():
                 place.take(member.name, _pieces(archive.extractfile(member)))
