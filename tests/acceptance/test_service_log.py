@@ -50,6 +50,7 @@ def test_a_refusal_is_one_object_with_the_request_it_belongs_to(service: Service
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     with service.client() as http:
         http.get("/v1/files%0A{}", headers={"traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
+    service.until(lambda: trace in service.log())  # the line is written once the answer is out
     lines = [line for line in service.log().splitlines() if trace in line]
     (refused,) = [json.loads(line) for line in lines]
     assert {"timestamp", "level", "event", "api", "method", "path", "status", "seconds", "address"} <= refused.keys()
