@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import itertools
 import os
 import resource
 import stat
@@ -397,6 +398,31 @@ async def test_slow_small_blobs_do_not_fill_the_memory(store: LocalBlobs, tmp_pa
         assert len(os.listdir(tmp_path / "staging")) >= 10
         ready.set()
     assert len(await keys(store)) == 80
+
+
+@pytest.mark.parametrize(("seconds", "largest"), [(0.0, MIB), (1.0, 256 << 10)])
+async def test_slow_readers_are_given_small_pieces(
+    store: LocalBlobs, monkeypatch: pytest.MonkeyPatch, seconds: float, largest: int
+) -> None:
+    """Those that wait to be taken are in memory."""
+    ref = await put(store, material(5 * MIB))
+    clock = itertools.count(1.0, seconds)
+    monkeypatch.setattr("loadingdock.adapters.blobs.reader.monotonic", lambda: next(clock))
+    sizes = [len(piece) async for piece in store.read(ref.key)]
+    assert max(sizes) == largest
+    assert sum(sizes) == 5 * MIB
+
+
+async def test_a_folder_that_another_process_made_again_is_found(tmp_path: Path) -> None:
+    async with opener(tmp_path)() as one, opener(tmp_path)() as other:
+        first = await put(one, b"first")
+        async with other.writer() as writer:  # in the same minute, or there is nothing to show
+            for path in sorted((tmp_path / "blobs").rglob("*"), reverse=True):
+                path.rmdir() if path.is_dir() else path.unlink()
+            ref = await writer.commit()
+        assert await one.head(first.key) is None
+        assert await one.head(ref.key) == 0
+        assert await get(one, ref.key) == b""
 
 
 async def test_the_digests_state_survives_suspension(store: LocalBlobs, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,8 @@ def absent_is_not_found() -> Iterator[None]:
 
 
 class Folder:
-    """An open directory. Closed when its last user lets go, so that nobody is left with a number reused."""
+    """An open directory. One that several threads use is closed when the last of them lets go of it, so that nobody
+    is left with a number reused; one of a single thread by `with`."""
 
     __slots__ = ("fd",)
 
@@ -72,6 +73,12 @@ class Folder:
             self.fd = -1
 
     __del__ = close
+
+    def __enter__(self) -> Folder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class Tree:
@@ -94,12 +101,13 @@ class Tree:
     # --- folders of blobs ----------------------------------------------------
 
     def _existing(self, folder: str) -> Folder:
-        known = self._durable.get(folder)
-        if known is not None:
-            return known
-        at = self._blobs
-        for name in folder.split("/"):
-            at = Folder.open(name, at)
+        """Walked each time: a folder held open may have been pruned and made again by another process."""
+        first, *rest = folder.split("/")
+        at = Folder.open(first, self._blobs)
+        for name in rest:
+            with at:
+                inner = Folder.open(name, at)
+            at = inner
         return at
 
     def _made(self, folder: str) -> Folder:
@@ -141,8 +149,7 @@ class Tree:
 
     def open_blob(self, key: str) -> int:
         folder, name = split(key)
-        with absent_is_not_found():
-            at = self._existing(folder)  # held by its name: a folder that nobody holds is closed
+        with absent_is_not_found(), self._existing(folder) as at:
             return _plain(os.open(name, os.O_RDONLY | _FILE, dir_fd=at.fd))
 
     def publish(self, key: str) -> Folder:
@@ -161,9 +168,9 @@ class Tree:
     def unpublish(self, key: str) -> None:
         """Back to where it can be resumed."""
         folder, name = split(key)
-        at = self._existing(folder)
-        os.chmod(name, 0o600, dir_fd=at.fd)
-        os.rename(name, _staged(key), src_dir_fd=at.fd, dst_dir_fd=self._staging.fd)
+        with self._existing(folder) as at:
+            os.chmod(name, 0o600, dir_fd=at.fd)
+            os.rename(name, _staged(key), src_dir_fd=at.fd, dst_dir_fd=self._staging.fd)
 
     def sync_staging(self) -> None:
         self._fsync(self._staging.fd)
@@ -175,8 +182,7 @@ class Tree:
     def unlink(self, key: str) -> None:
         folder, name = split(key)
         self.unlink_staged(key)
-        with contextlib.suppress(NotFound), absent_is_not_found():
-            at = self._existing(folder)
+        with contextlib.suppress(NotFound), absent_is_not_found(), self._existing(folder) as at:
             os.unlink(name, dir_fd=at.fd)
             if folder != split(fresh_key())[0]:
                 self._prune(folder)
@@ -188,8 +194,7 @@ class Tree:
 
     def size(self, key: str) -> int:
         folder, name = split(key)
-        with absent_is_not_found():
-            at = self._existing(folder)
+        with absent_is_not_found(), self._existing(folder) as at:
             found = os.stat(name, dir_fd=at.fd, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
             raise NotFound("blob")
@@ -203,11 +208,14 @@ class Tree:
     def walk(self, before: datetime) -> Iterator[str]:
         """Keys last written before that time; passes over what is not of our making."""
         limit = before.timestamp()
-        for name in _old_files(self._staging, limit):
-            key = name.replace("-", "/")
-            if _KEY.fullmatch(key):
-                yield key
-        yield from self._walk(self._blobs, "", before.astimezone(UTC).strftime("%Y/%m/%d/%H%M"), limit)
+        newest = before.astimezone(UTC).strftime("%Y/%m/%d/%H%M")
+        with Folder.open(".", self._staging) as staging:  # of its own: two listings would share the place in one
+            for name in _old_files(staging, limit):
+                key = name.replace("-", "/")
+                if _KEY.fullmatch(key):
+                    yield key
+        with Folder.open(".", self._blobs) as blobs:
+            yield from self._walk(blobs, "", newest, limit)
 
     def _walk(self, at: Folder, path: str, newest: str, limit: float) -> Iterator[str]:
         if path.count("/") == 4:
@@ -218,8 +226,12 @@ class Tree:
                 inner = path + entry.name
                 # A blob is written after its folder's minute began, so later folders need no look.
                 if inner <= newest and entry.is_dir(follow_symlinks=False):
-                    with contextlib.suppress(NotFound), absent_is_not_found():
-                        yield from self._walk(Folder.open(entry.name, at), inner + "/", newest, limit)
+                    with (
+                        contextlib.suppress(NotFound),
+                        absent_is_not_found(),
+                        Folder.open(entry.name, at) as folder,
+                    ):
+                        yield from self._walk(folder, inner + "/", newest, limit)
 
     def probe(self) -> None:
         """Writes and syncs one byte, always in the same file, so that nothing gathers when a process dies here."""
