@@ -49,6 +49,10 @@ def test_users_come_change_and_go(admin: Office) -> None:
     assert [user["name"] for user in admin.client.get("/users").json()["items"]] == ["anna"]
     assert admin.client.get("/users/anna").json()["grants"] == ["files:read"]
     assert admin.client.patch("/users/anna", json={}).status_code == 400
+    both = {"password": "third-horse-battery", "grants": ["everything"]}
+    assert admin.client.patch("/users/anna", json=both).json()["field"] == "grant"
+    with admin.service.client() as anna:
+        assert anna.get(f"{API}/files", auth=(f"anna@{admin.company.code}", "another-horse-battery")).status_code == 200
     assert admin.client.patch("/users/nobody", json={"disabled": True}).status_code == 404
     assert admin.client.get("/users/nobody").status_code == 404
 

@@ -41,8 +41,7 @@ def index(entries: Iterable[tuple[str, str, str]]) -> str:
     main = (
         "<h1>APIs of this service</h1><p>Each one is documented on its own. A file sent through any of them is the "
         'same file in all of them.</p><ul class="cards">' + cards + "</ul>"
-        '<p>The management API answers errors as problem documents (RFC 9457): <a href="/docs/errors">all of their '
-        "codes</a>.</p>"
+        '<p>Some answer errors as problem documents (RFC 9457): <a href="/docs/errors">all of their codes</a>.</p>'
     )
     return page("API reference", main)
 

@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from loadingdock.core.errors import InvalidInput, NotFound
 from loadingdock.core.model import ApiKey, OAuthClient, User
+from loadingdock.core.permissions import parse_grants
 from loadingdock.dialects.management.admin_shapes import (
     ClientShape,
     CompanyShape,
@@ -108,6 +109,8 @@ async def change_user(
     """A new password, other grants, or the end of the account, each taking effect at once."""
     administration, principal, changes = caller.services.administration, caller.principal, asked.says
     user: User | None = None
+    if changes.grants is not None:
+        parse_grants(changes.grants)  # what is wrong with them is said before anything is changed
     if changes.password is not None:
         user = await administration.set_password(principal, name, changes.password)
     if changes.grants is not None:
