@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import os
 import re
 import shlex
@@ -90,6 +92,31 @@ def test_who_may_not_upload_is_refused_before_the_body(service: Service, desk: D
     assert desk.files(company) == ()
 
 
+@pytest.mark.parametrize("what", ["user", "company"])
+def test_who_is_disabled_is_as_if_unknown(service: Service, desk: Desk, what: str) -> None:
+    company = desk.company()
+    login = desk.user(company, "files:upload")
+    if what == "user":
+        desk.ask(lambda services: services.administration.disable_user(operator(company), "anna"))
+    else:
+        desk.ask(lambda services: services.administration.disable_company(operator(company)))
+    with service.client(auth=login.pair) as client:
+        answer = client.post(UPLOAD, files=form(b"hello"))
+    assert (answer.status_code, answer.json()["error"]["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.security(12)
+def test_a_claimed_digest_that_differs_leaves_nothing(service: Service, desk: Desk) -> None:
+    company = desk.company()
+    login = desk.user(company, "files:upload")
+    claim = base64.b64encode(hashlib.sha256(b"other").digest()).decode()
+    with service.client(auth=login.pair) as client:
+        answer = client.post(UPLOAD, files=form(b"hello"), headers={"Repr-Digest": f"sha-256=:{claim}:"})
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "digest_mismatch")
+    assert desk.files(company) == ()
+    service.until(lambda: not desk.orphans())
+
+
 def test_a_file_expires_after_seven_days_or_as_the_company_says(service: Service, desk: Desk) -> None:
     for settings, kept in (
         ({}, timedelta(days=7)),
@@ -154,6 +181,7 @@ async def test_many_at_once_are_all_there(service: Service, desk: Desk) -> None:
     assert {file.alias for file in desk.files(company)} == ids
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_survives_a_kill(make_service: Callable[..., Service]) -> None:
     service = make_service(lease="PT1S").start()  # jobs of the life that was killed are taken up when theirs ends
     company = service.desk.company()

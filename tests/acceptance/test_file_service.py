@@ -453,6 +453,7 @@ def test_fields_that_name_what_is_not_theirs_are_ignored(
     assert desk.file(company, file["file_handle"]).namespace == "rewards"
 
 
+@pytest.mark.slow
 async def test_what_was_acknowledged_survives_a_kill(make_service: Callable[..., Service]) -> None:
     service = make_service(lease="PT1S").start()
     company = service.desk.company()

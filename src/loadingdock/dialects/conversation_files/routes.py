@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from loadingdock.core.access import permit
 from loadingdock.core.errors import Forbidden, Unauthenticated
-from loadingdock.core.model import BlobRef, Principal
+from loadingdock.core.model import BlobRef, Digest, Principal
 from loadingdock.core.settings import MAX_SIZE, TYPE_POLICY
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.conversation_files import document, wire
@@ -18,6 +18,7 @@ from loadingdock.web.body import Body, Pace
 from loadingdock.web.context import context
 from loadingdock.web.credentials import Basic, authorization
 from loadingdock.web.dialect import Dialect, application
+from loadingdock.web.digests import claimed_digests
 from loadingdock.web.multipart import DEFAULT_LIMITS, FilePart, Form, receive_form
 from loadingdock.web.services import Services
 
@@ -33,7 +34,7 @@ def build(services: Services) -> FastAPI:
         debug = wire.wants_request_id(request)
         largest = min(services.limits.max_body, principal.company.get(MAX_SIZE))
         body = Body(request, max_size=largest + DEFAULT_LIMITS.room, pace=pace)
-        incoming = _Incoming(services, principal)
+        incoming = _Incoming(services, principal, claimed_digests(request.headers, of_content=False))
         form = await receive_form(body, request.headers.get("content-type"), incoming.take)
         declaration, blob = incoming.outcome(form)
         file = await services.uploads.publish(principal, declaration, blob)
@@ -65,9 +66,10 @@ async def _authorised(services: Services, request: Request) -> Principal:
 class _Incoming:
     """The file of one form: received when its part comes, kept when the whole form is there."""
 
-    def __init__(self, services: Services, principal: Principal) -> None:
+    def __init__(self, services: Services, principal: Principal, digests: tuple[Digest, ...]) -> None:
         self._services = services
         self._principal = principal
+        self._digests = digests
         self._received: tuple[Declaration, BlobRef] | None = None
 
     async def take(self, part: FilePart) -> None:
@@ -98,6 +100,7 @@ class _Incoming:
             name=part.name,
             max_size=self._services.limits.max_body,
             content_type=part.content_type,
+            digests=self._digests,
             strict_type=company.get(TYPE_POLICY) == "strict",
             alias=wire.new_file_id(company.get(wire.REPOSITORY), self._services.clock.now()),
             keep=None if keep is None else timedelta(seconds=keep),

@@ -13,6 +13,7 @@ from loadingdock.core.settings import RETENTION
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.file_service import wire
 from loadingdock.web.body import Body, Pace
+from loadingdock.web.digests import claimed_digests
 from loadingdock.web.multipart import FilePart, FormLimits, receive_form
 from loadingdock.web.services import Services
 
@@ -26,6 +27,8 @@ async def receive(
     """The next version of the name, or a placeholder where no file was sent."""
     company = principal.company
     keep = company.get(RETENTION)
+    declared = request.headers.get("content-type", "")
+    multipart = declared.strip().lower().startswith("multipart/form-data")
     declaration = services.uploads.declare(
         principal,
         Declaration(
@@ -33,6 +36,7 @@ async def receive(
             name=name,
             max_size=services.limits.max_body if namespace.max_size is None else namespace.max_size,
             content_type=services.detector.of_name(name),
+            digests=claimed_digests(request.headers, of_content=not multipart),
             allowed_types=namespace.allowed_types,
             strict_type=True,
             namespace=namespace.name,
@@ -42,8 +46,6 @@ async def receive(
         ),
     )
     incoming = _Incoming(services, principal, declaration)
-    declared = request.headers.get("content-type", "")
-    multipart = declared.strip().lower().startswith("multipart/form-data")
     largest = min(services.limits.max_body, declaration.max_size)
     body = Body(request, max_size=largest + (_LIMITS.room if multipart else 0), pace=pace)
     received = await (incoming.form(body, declared) if multipart else incoming.raw(body, declared))
