@@ -87,8 +87,8 @@ def test_credentials_are_form_encoded_within_basic(client: httpx.Client, erp: Ne
 
 @pytest.mark.security(23)
 def test_wrong_clients_have_one_answer(client: httpx.Client, erp: NewClient, desk: Desk) -> None:
-    revoked = desk.oauth_client(desk.company(), "files:read")
-    company = desk.ask(lambda services: services.administration.companies())[-1]
+    company = desk.company()
+    revoked = desk.oauth_client(company, "files:read")
     desk.ask(lambda services: services.administration.revoke_client(operator(company), revoked.client.id))
     answers = [
         client.post(TOKEN, data=GRANT | {"client_id": erp.client.id, "client_secret": "wrong"}),
