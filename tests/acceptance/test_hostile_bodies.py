@@ -16,6 +16,7 @@ from tests.service import Service
 CAP = 1_000_000
 _CAPPED = {"max-size": f"{CAP}B", "signed-url.max-size": f"{CAP}B"}
 _PIECE = 50_000
+FORMS = [way for way in WAYS if way.name.endswith((" form", "conversation-files"))]
 
 
 class Tide:
@@ -121,6 +122,22 @@ def test_fewer_bytes_than_the_length_said(small: Dock) -> None:
     with small.client() as client:  # a later request, whose answer comes behind theirs
         assert client.get("/healthz").status_code == 200
     small.service.until(lambda: tide.look() <= 0)
+    assert small.files() == ()
+
+
+@pytest.mark.security(3)
+@pytest.mark.parametrize("way", FORMS, ids=[way.name for way in FORMS])
+def test_forms_of_very_many_parts_or_a_very_large_field(small: Dock, way: Way) -> None:
+    with small.client() as client:
+        sending = way.sending(small, client, "note.txt")
+        boundary = sending.headers["content-type"].partition("boundary=")[2]
+        part = f'--{boundary}\r\nContent-Disposition: form-data; name="owner"\r\n\r\n'.encode()
+        for body in ((part + b"1\r\n") * 1001, part + b"1" * 900_000 + b"\r\n"):
+            content = body + sending.body(b"hello")
+            answer = client.request(sending.method, sending.target, headers=sending.headers, content=content)
+            # conversation-files knows no 413 but for the file's size.
+            assert answer.status_code in (400, 413), answer.text
+            assert way.refusal(answer) in ("too_many", "too_large", "limit_exceeded")
     assert small.files() == ()
 
 
