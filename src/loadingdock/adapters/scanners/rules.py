@@ -39,11 +39,13 @@ class Rules:
         """(name of a rule that says infected, name of one that says unscannable). What is on disk is mapped by the
         engine, not read into memory."""
         if isinstance(file, io.BytesIO):
-            found = self._scanner.scan(file.getvalue())
+            matching = self._scanner.scan(file.getvalue()).matching_rules
         else:
-            found = self._scanner.scan_file(f"/dev/fd/{file.fileno()}")
+            matching = self._scanner.scan_file(f"/dev/fd/{file.fileno()}").matching_rules
+            # The engine keeps its last file mapped, and a deleted file's room would not be free until the next one.
+            self._scanner.scan(b"")
         infected = opaque = None
-        for rule in found.matching_rules:
+        for rule in matching:
             if _OPAQUE in rule.tags:
                 opaque = opaque or rule.identifier
             else:
