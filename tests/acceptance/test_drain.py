@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import select
@@ -95,12 +96,11 @@ def test_what_was_begun_ends_and_is_kept(make_service: Make) -> None:
     assert sending.status == 200
     assert service.process.wait(WITHIN) == 0
     assert time.monotonic() - started < WITHIN
-    service.start()
-    (file,) = service.desk.settled(company)
-    assert (file.name, file.state) == ("late.pdf", State.READY)
-    assert service.desk.read(company, file) == content
+    (file,) = service.desk.files(company)
+    assert (file.name, file.version.sha256) == ("late.pdf", hashlib.sha256(content).hexdigest())
 
 
+@pytest.mark.slow
 def test_who_takes_too_long_is_cut_off_and_leaves_nothing(make_service: Make) -> None:
     service = make_service(drain="1s").start()
     company = service.desk.company("acme")
@@ -115,6 +115,7 @@ def test_who_takes_too_long_is_cut_off_and_leaves_nothing(make_service: Make) ->
     assert service.desk.files(company) == ()
 
 
+@pytest.mark.slow
 def test_a_job_that_cannot_end_goes_back(make_service: Make) -> None:
     """Its scanner hangs. The attempt that the end broke off is not counted, and the next life takes it up at once."""
     loop = asyncio.new_event_loop()
@@ -185,7 +186,7 @@ def started(tmp_path: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
     return process, process.stdout.readline() if ready else ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_serve_says_where_with_what_scanner_and_where_data_lie(number: signal.Signals, tmp_path: Path) -> None:
     process, line = started(tmp_path, "serve", "--port", "0", "--json")
     try:
@@ -203,8 +204,8 @@ def test_serve_says_where_with_what_scanner_and_where_data_lie(number: signal.Si
         process.communicate()
 
 
-def test_a_port_that_is_taken(own_service: Service, tmp_path: Path) -> None:
-    port = own_service.url.rpartition(":")[2]
+def test_a_port_that_is_taken(service: Service, tmp_path: Path) -> None:
+    port = service.url.rpartition(":")[2]
     process, line = started(tmp_path, "serve", "--port", port, "--json")
     process.communicate(timeout=60)
     error = json.loads(line)["error"]
@@ -212,6 +213,7 @@ def test_a_port_that_is_taken(own_service: Service, tmp_path: Path) -> None:
     assert error["message"] == f"Cannot listen on 127.0.0.1 port {port}: Address already in use."
 
 
+@pytest.mark.slow
 def test_a_worker_alone(make_service: Make) -> None:
     """`serve --no-worker` takes in, `work` looks into it; each ends by itself."""
     service = make_service()
