@@ -92,6 +92,7 @@ def test_what_cannot_be_looked_into_is_rejected(service: Service, way: Way) -> N
     nobody_reads(dock, files[0])
 
 
+@pytest.mark.slow
 @pytest.mark.security(16)
 def test_a_bomb_is_rejected(service: Service) -> None:
     dock = Dock(service)

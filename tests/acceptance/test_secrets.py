@@ -68,6 +68,7 @@ def test_a_fresh_installation_knows_nobody(own_service: Service) -> None:
     assert companies() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.security(26)
 def test_no_error_no_metric_and_no_log_holds_a_secret(make_service: Callable[..., Service]) -> None:
     service = make_service(log_level="debug").start()
