@@ -188,7 +188,7 @@ class Processing:
             strict_type=bool(payload.get("strict_type")),
         )
         if run.version.size:
-            check_type(declaration, detected)
+            check_type(declaration, detected, opened=True)
 
     async def _text(self, run: _Run) -> tuple[str | None, Warnings]:
         if remembered := run.memo.get("text"):

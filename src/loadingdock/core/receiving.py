@@ -124,14 +124,18 @@ class Receiver:
             check_type(self._declaration, await self._detector.detect(head, self._declaration.name))
 
 
-def check_type(declaration: Declaration, detected: str) -> None:
-    """Raises TypeRefused if bytes of type `detected` may not come under this declaration."""
+def check_type(declaration: Declaration, detected: str, *, opened: bool = False) -> None:
+    """Raises TypeRefused if bytes of type `detected` may not come under this declaration. `opened`: containers were
+    looked into."""
     allowed = declaration.allowed_types
-    if allowed and not any(types.accepts(types.canonical(one), types.canonical(detected)) for one in allowed):
+    seen = types.canonical(detected)
+    if allowed and not any(types.accepts(types.canonical(one), seen, opened=opened) for one in allowed):
         raise TypeRefused(
             f"The file's bytes are {detected}; allowed are {', '.join(allowed)}.", detected=detected, allowed=allowed
         )
-    if declaration.strict_type and (problem := types.agrees(declaration.name, declaration.content_type, detected)):
+    if declaration.strict_type and (
+        problem := types.agrees(declaration.name, declaration.content_type, detected, opened=opened)
+    ):
         raise TypeRefused(problem, declared=declaration.content_type, detected=detected)
 
 

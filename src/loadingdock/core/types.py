@@ -244,17 +244,18 @@ def textual(type: str) -> bool:
     return type in _TEXTS or type.startswith("text/x-")
 
 
-def accepts(claimed: str, seen: str) -> bool:
+def accepts(claimed: str, seen: str, *, opened: bool = False) -> bool:
     """Whether bytes detected as `seen` may be what `claimed` says, both canonical.
 
-    Exact, but lenient where bytes cannot tell: text from other text, a container from what is in it.
+    Exact, but lenient where bytes cannot tell: text from other text, a container from what is in it. `opened`: the
+    container was looked into, so that a plain archive is no document.
     """
     if claimed in (seen, UNKNOWN) or seen == EMPTY:
         return True
     if seen in _VAGUER.get(claimed, ()) or any(claimed in family and seen in family for family in _FAMILIES):
         return True
     if claimed in _ZIPS:
-        return seen == "application/zip"
+        return seen == "application/zip" and not opened
     if claimed in _XML and seen in ("text/xml", "text/plain"):
         return True
     if claimed == "text/plain":
@@ -262,7 +263,7 @@ def accepts(claimed: str, seen: str) -> bool:
     return textual(claimed) and (seen == "text/plain" or seen.startswith("text/x-"))
 
 
-def agrees(name: str, declared: str | None, detected: str | None) -> str | None:
+def agrees(name: str, declared: str | None, detected: str | None, *, opened: bool = False) -> str | None:
     """None when extension, declared type and detected type agree; else a sentence that says which do not.
 
     What is absent or says nothing (no extension or an unknown one, `application/octet-stream` declared, nothing
@@ -282,9 +283,9 @@ def agrees(name: str, declared: str | None, detected: str | None) -> str | None:
         return f"The extension .{ext} stands for {_or(of_name)}, but {claim} was declared."
     if seen is None:
         return None
-    if of_name and not any(accepts(t, seen) for t in of_name):
+    if of_name and not any(accepts(t, seen, opened=opened) for t in of_name):
         return f"The extension .{ext} stands for {_or(of_name)}, but the bytes are {seen}."
-    if not accepts(claim, seen):
+    if not accepts(claim, seen, opened=opened):
         return f"The declared type is {claim}, but the bytes are {seen}."
     return None
 
