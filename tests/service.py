@@ -1,46 +1,30 @@
-"""A real server in a real process, on a folder of its own: started, killed and restarted as an operator would.
-
-`Service` is the process; `Desk` makes the companies, users, keys and clients that a test needs, straight in the
-records, so that no test waits for a command line to start.
-"""
+"""A real server in a real process, on a folder of its own: started, killed and restarted as an operator would. Its
+`desk` makes those who use it."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
 import itertools
 import os
-import secrets
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 
-from loadingdock.bootstrap import FILES, system
-from loadingdock.core.administration import NewClient, operator
-from loadingdock.core.model import Company, File, State
-from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.bootstrap import FILES
 from loadingdock.settings import Settings
-from loadingdock.web.services import Services
+from tests.desk import PASSWORD, Desk, Login, eventually
 
-T = TypeVar("T")
-
-_UNDER_WAY = frozenset({State.RECEIVED, State.PROCESSING})
+__all__ = ["PASSWORD", "PROGRAM", "Desk", "Login", "Port", "Service", "fresh_address"]
 
 PROGRAM = (sys.executable, "-m", "loadingdock")
 READY_WITHIN = 60.0  # seconds; generous, for machines that are busy with something else
-PASSWORD = "correct-horse-battery"
 
 _addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(64, 128), range(256), range(1, 255)))
 
@@ -49,26 +33,6 @@ def fresh_address() -> str:
     """A loopback address that no other test of this process has used: failures are counted by address, and one
     test's must not throttle another's."""
     return next(_addresses)
-
-
-@dataclass(frozen=True)
-class Login:
-    """Basic credentials: `auth=(login.name, login.password)`, `curl -u`, or the whole header value."""
-
-    name: str
-    password: str
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        return self.name, self.password
-
-    @property
-    def curl(self) -> str:
-        return f"{self.name}:{self.password}"
-
-    @property
-    def header(self) -> str:
-        return "Basic " + base64.b64encode(self.curl.encode()).decode()
 
 
 class Port:
@@ -201,13 +165,7 @@ class Service:
         """Every file under the store's folder, finished or under way."""
         return [path for path in (self.data / FILES).rglob("*") if path.is_file()]
 
-    @staticmethod
-    def until(condition: Callable[[], bool], *, within: float = 30.0) -> None:
-        """Waits for what no event tells of: files that go away on disk."""
-        deadline = time.monotonic() + within
-        while not condition():
-            assert time.monotonic() < deadline, "it never came true"
-            time.sleep(0.02)
+    until = staticmethod(eventually)
 
     # --- those who use it ---
 
@@ -233,160 +191,3 @@ class Service:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         transport = httpx.AsyncHTTPTransport(local_address=fresh_address(), limits=limits)
         return httpx.AsyncClient(base_url=self.url, transport=transport, timeout=60.0, **options)
-
-
-class Desk:
-    """The records of a service, opened beside it, whether it runs or not.
-
-    It works on a thread and a loop of its own, so its methods are plain calls in plain and in async tests alike.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="desk", daemon=True)
-        self._thread.start()
-        self._lifetime = system(settings)
-        self.services: Services = self._run(self._lifetime.__aenter__()).services
-
-    def close(self) -> None:
-        self._run(self._lifetime.__aexit__(None, None, None))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-    def _run(self, work: Awaitable[T]) -> T:
-        async def awaited() -> T:
-            return await work
-
-        future: Future[T] = asyncio.run_coroutine_threadsafe(awaited(), self._loop)
-        return future.result(timeout=60)
-
-    def ask(self, question: Callable[[Services], Awaitable[T]]) -> T:
-        """Any question to the use cases: `desk.ask(lambda s: s.files.get(principal, id))`."""
-        return self._run(question(self.services))
-
-    # --- companies and people ---
-
-    def company(self, code: str = "", **settings: str) -> Company:
-        """A company whose code begins with `code` and is free. Settings as an operator writes them, `-` and `.` in
-        their keys as `_` and `__`: rate_limit="5/minute", retention__conversation_files="1d"."""
-        values = {key.replace("__", ".").replace("_", "-"): value for key, value in settings.items()}
-        return self.company_with(code, values)
-
-    def company_with(self, code: str, settings: Mapping[str, str]) -> Company:
-        name = f"{code or 'company'}-{secrets.token_hex(3)}"
-
-        async def add(services: Services) -> Company:
-            company = await services.administration.add_company(name)
-            return await services.administration.set_company(operator(company), settings) if settings else company
-
-        return self.ask(add)
-
-    def set(self, company: Company, settings: Mapping[str, str]) -> Company:
-        return self.ask(lambda services: services.administration.set_company(operator(company), settings))
-
-    def user(self, company: Company, *grants: str, name: str = "anna", password: str = PASSWORD) -> Login:
-        self.ask(lambda services: services.administration.add_user(operator(company), name, password, grants))
-        return Login(f"{name}@{company.code}", password)
-
-    def key(self, company: Company, *grants: str) -> str:
-        """The secret."""
-        made = self.ask(lambda services: services.administration.add_key(operator(company), "", grants))
-        return made.secret
-
-    def oauth_client(self, company: Company, *grants: str, others: Sequence[Company] = ()) -> NewClient:
-        return self.ask(lambda services: services.administration.add_client(operator(company), grants, others=others))
-
-    def token(self, client: NewClient, *, organization: str | None = None, scope: str | None = None) -> str:
-        """An access token of the client, issued as the token endpoints issue theirs."""
-        grant = self.ask(
-            lambda services: services.access.grant(client.client.id, client.secret, organization, scope, address=None)
-        )
-        return grant.token
-
-    def grant(self, company: Company, name: str, *grants: str) -> None:
-        """Exactly these from now on."""
-        self.ask(lambda services: services.administration.set_grants(operator(company), name, grants))
-
-    # --- what became of files ---
-
-    def file(self, company: Company, file_id: str) -> File:
-        return self.ask(lambda services: services.files.get(operator(company), file_id, deleted=True))
-
-    def by_alias(self, company: Company, alias: str) -> File:
-        return self.ask(lambda services: services.files.by_alias(operator(company), alias))
-
-    def expire_in(self, company: Company, alias: str, time: timedelta) -> None:
-        file = self.by_alias(company, alias)
-        self.ask(lambda services: services.files.extend(operator(company), file, services.clock.now() + time))
-
-    def files(self, company: Company) -> tuple[File, ...]:
-        page = self.ask(lambda services: services.files.list(operator(company), FileFilter(), limit=1000))
-        return page.items
-
-    def read(self, company: Company, file: File) -> bytes:
-        """The latest version's bytes, through the use case that refuses what is not ready."""
-
-        async def read(services: Services) -> bytes:
-            content = await services.files.open(operator(company), file)
-            return b"".join([piece async for piece in services.blobs.read(content.blob_key)])
-
-        return self.ask(read)
-
-    def orphans(self) -> frozenset[str]:
-        """Keys of bytes, finished or under way, that no record points at."""
-
-        async def look(services: Services) -> frozenset[str]:
-            keys = [key async for key in services.blobs.list(before=services.clock.now() + timedelta(days=1))]
-
-            async def known(unit: Unit) -> frozenset[str]:
-                return await unit.housekeeping.known_blobs(keys)
-
-            return frozenset(keys) - await services.records.read(None, known)
-
-        return self.ask(look)
-
-    def settled(self, company: Company, *, within: float = 60.0) -> tuple[File, ...]:
-        """The company's files once every one that has bytes is ready, infected or rejected."""
-
-        async def look(services: Services) -> tuple[File, ...] | None:
-            page = await services.files.list(operator(company), FileFilter(), limit=1000)
-            return None if any(file.state in _UNDER_WAY for file in page.items) else page.items
-
-        return self._awaited(company, look, within)
-
-    def idle(self, *, within: float = 60.0) -> None:
-        """Until no job waits or runs."""
-
-        def busy() -> bool:
-            waiting, running, _, _ = self.ask(lambda services: services.jobs.depth(services.clock.now()))
-            return bool(waiting or running)
-
-        Service.until(lambda: not busy(), within=within)
-
-    def until(self, company: Company, alias: str, state: State, *, within: float = 60.0) -> File:
-        """The file of that alias once it is in that state."""
-
-        async def look(services: Services) -> File | None:
-            file = await services.files.by_alias(operator(company), alias)
-            return file if file.state is state else None
-
-        return self._awaited(company, look, within)
-
-    def _awaited(self, company: Company, look: Callable[[Services], Awaitable[T | None]], within: float) -> T:
-        """What `look` finds as soon as it finds something: asked again at each event of the company."""
-
-        async def wait(services: Services) -> T:
-            async with asyncio.timeout(within):
-                while True:
-                    last = await services.records.read(company.id, _last_event)
-                    found = await look(services)
-                    if found is not None:
-                        return found
-                    await services.records.watch(company.id, last, timedelta(seconds=5))
-
-        return self.ask(wait)
-
-
-async def _last_event(unit: Unit) -> int:
-    return await unit.events.last()
