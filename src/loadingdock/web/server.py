@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import resource
 import socket
 from collections.abc import Callable
@@ -53,6 +54,10 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What has been loaded lives as long as the process. Left out of every collection, it costs no pause of 0.1 s
+        # whenever the oldest generation is looked through.
+        gc.collect()
+        gc.freeze()
         if self._on_listening is not None:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             self._on_listening(host, port)
