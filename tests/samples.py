@@ -7,6 +7,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Literal
 
 import docx
@@ -185,7 +186,7 @@ def encrypted_zip(entries: Entries) -> bytes:
     return bytes(whole)
 
 
-def zip_bomb(unpacked: int = 300 << 20) -> bytes:
+def zip_bomb(unpacked: int = 80 << 20) -> bytes:
     """A thousand times smaller than what is in it."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("zeros", "w") as entry:
@@ -204,6 +205,7 @@ def infected_docx() -> bytes:
     return document.getvalue()
 
 
+@cache
 def infected() -> dict[str, bytes]:
     """Every way of carrying EICAR that both scanners must find, by a name for the test."""
     virus = {"eicar.com": eicar()}
@@ -224,6 +226,7 @@ def infected() -> dict[str, bytes]:
     }
 
 
+@cache
 def unscannable() -> dict[str, bytes]:
     """What cannot be looked into whole, by a name for the test."""
     return {
@@ -241,6 +244,7 @@ def unscannable() -> dict[str, bytes]:
     }
 
 
+@cache
 def clean() -> dict[str, bytes]:
     files = {"a.txt": b"hello", "b/c.txt": text_file()}
     return {
