@@ -68,10 +68,7 @@ class BlobResponse(Response):
     def __init__(
         self, blobs: BlobStore, key: str, start: int, length: int, *, status_code: int, headers: Mapping[str, str]
     ) -> None:
-        self.status_code = status_code
-        self.background = None
-        self.body = b""
-        self.init_headers({**headers, "content-length": str(length)})
+        super().__init__(status_code=status_code, headers={**headers, "content-length": str(length)})
         self._blobs = blobs
         self._key = key
         self._start = start
