@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 # The first of these that runs and is new enough; a name on PATH alone may be a version manager's empty promise.
 PYTHON ?= $(firstword $(foreach name,python3.11 python3 python,$(shell $(name) -c \
 	'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(name))))
+# Where this is set, every server that a test starts would compile all of its modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
