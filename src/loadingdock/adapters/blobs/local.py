@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from loadingdock.adapters.blobs.reader import Reader
-from loadingdock.adapters.blobs.spool import Disk, Hashes, Spool, engine_errors
+from loadingdock.adapters.blobs.spool import PIECE, Disk, Hashes, Spool, engine_errors
 from loadingdock.adapters.blobs.tree import Tree, fresh_key, split
 from loadingdock.adapters.blobs.writer import LocalWriter, Workshop
 from loadingdock.core.errors import NotFound
@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 _THREADS = 16
 _HELPERS = 8
+_AHEAD = 16 << 20  # bytes that all readers together are given at once
+_LEAST = 64 << 10
 _LISTED = 1000  # keys in one thread job
 
 
@@ -36,6 +38,7 @@ class LocalBlobs:
         # Threads of their own: those that wait for them may fill the pool.
         self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="fsync")
         self._workshop = Workshop(self._disk, self._pool, self._helpers)
+        self._readers = 0
 
     async def _blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with engine_errors():
@@ -73,19 +76,25 @@ class LocalBlobs:
 
     async def read(self, key: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
         reader = Reader(self._tree, key, start, length)
-        ahead = self._workshop.job(reader.piece)
+        self._readers += 1
+        ahead = self._workshop.job(reader.piece, self._piece())
         try:
             while piece := await ahead:
                 if reader.closed:
                     yield piece
                     break
-                ahead = self._workshop.job(reader.piece)  # while the consumer is busy with this one
+                ahead = self._workshop.job(reader.piece, self._piece())  # while the consumer is busy with this one
                 yield piece
         finally:
+            self._readers -= 1
             if not reader.closed:
                 await asyncio.shield(self._workshop.job(reader.close))
             if not ahead.cancel() and not ahead.cancelled():
                 ahead.exception()  # nobody waits for it any more
+
+    def _piece(self) -> int:
+        """Pieces of slow readers wait in memory; the more there are, the smaller they get."""
+        return max(_LEAST, min(PIECE, _AHEAD // self._readers))
 
     def local_path(self, key: str) -> Path | None:
         """None where there is no such blob."""

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 from threading import Lock
-from time import monotonic
 
-from loadingdock.adapters.blobs.spool import PIECE, engine_errors
+from loadingdock.adapters.blobs.spool import engine_errors
 from loadingdock.adapters.blobs.tree import Tree
-
-_FIRST = 256 << 10
-_LEAST = 64 << 10
-_QUICK = 0.25  # seconds for one piece
 
 
 class Reader:
@@ -24,26 +19,19 @@ class Reader:
         self._key = key
         self._at = start
         self._left = length
-        self._size = _FIRST
-        self._asked = 0.0
         self._lock = Lock()
         self._fd = -1
 
-    def piece(self) -> bytes:
-        """At most 1 MiB; empty at the end. Larger for who takes them quickly, smaller for who does not: hundreds of
-        slow downloads are not to fill the memory."""
+    def piece(self, size: int) -> bytes:
+        """At most `size` bytes; empty at the end."""
         with engine_errors(), self._lock:
             if self.closed:
                 return b""
-            asked = monotonic()
-            if self._asked:
-                self._size = min(self._size * 2, PIECE) if asked - self._asked < _QUICK else _LEAST
-            self._asked = asked
             if self._fd < 0:
                 self._fd = self._tree.open_blob(self._key)
             if self._left is None:
                 self._left = max(0, os.fstat(self._fd).st_size - self._at)
-            found = os.pread(self._fd, min(self._size, self._left), self._at)
+            found = os.pread(self._fd, min(size, self._left), self._at)
             self._at += len(found)
             self._left -= len(found)
             if not found or not self._left:
