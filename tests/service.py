@@ -162,8 +162,8 @@ class Service:
         return self._log_path.read_text(errors="replace") if self._log_path.exists() else ""
 
     def stored(self) -> list[Path]:
-        """Every file under the store's folder, finished or under way."""
-        return [path for path in (self.data / FILES).rglob("*") if path.is_file()]
+        """Every file of the store, finished or under way; its probe of the disk is none."""
+        return [path for path in (self.data / FILES).rglob("*") if path.is_file() and path.name != "probe"]
 
     until = staticmethod(eventually)
 

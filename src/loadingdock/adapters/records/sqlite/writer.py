@@ -15,7 +15,7 @@ from loadingdock.adapters.records.sqlite.connection import Refusal, SqliteExecut
 from loadingdock.core.errors import Unavailable
 
 _MOST = 128  # works in one commit
-_POLL = 1.0  # seconds between looks at what other processes wrote
+_POLL = 0.1  # seconds between looks at what other processes wrote
 _CHECKPOINT = 4_000  # pages of write-ahead log, of 4 KiB
 
 
