@@ -188,13 +188,11 @@ class Spool:
         os.posix_fadvise(self._fd, self._written_back, self.size - self._written_back, os.POSIX_FADV_DONTNEED)
         self._written_back = self.size
 
-    def last(self, pieces: Sequence[bytes], *, alone: bool) -> None:
-        """Writes the last bytes. Not alone: their write-back begins, so that many are under way at once."""
+    def last(self, pieces: Sequence[bytes]) -> None:
+        """Writes the last bytes."""
         with engine_errors(), self._lock:
             self._write(pieces)
             self._cut()
-            if not alone:
-                self._start_write_back()
 
     def seal(self) -> BlobRef:
         """The bytes are durable, and nobody changes them any more."""
