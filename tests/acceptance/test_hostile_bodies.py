@@ -13,6 +13,8 @@ from tests.acceptance.ways import EVERY_WAY, WAYS, Dock, Way
 from tests.acceptance.wires import answered, connected, exchange, statuses
 from tests.service import Service
 
+pytestmark = pytest.mark.slow  # every way in times every input: for CI
+
 CAP = 1_000_000
 _CAPPED = {"max-size": f"{CAP}B", "signed-url.max-size": f"{CAP}B"}
 _PIECE = 50_000

@@ -13,6 +13,8 @@ from tests.acceptance.ways import EVERY_WAY, MANAGEMENT, WAYS, Dock, Way
 from tests.service import Port, Service
 from tests.unit import fake_clamd as fake
 
+pytestmark = pytest.mark.slow  # every way in times every input: for CI
+
 NOT_READ = {400, 403, 404, 409, 410}
 VIRUS = {"eicar.com.txt": samples.eicar()}
 INFECTED = {

@@ -15,6 +15,8 @@ from tests import samples
 from tests.acceptance.ways import EVERY_WAY, MANAGEMENT, SIGNED_URL, WAYS, Dock, Way
 from tests.service import Service
 
+pytestmark = pytest.mark.slow  # every way in times every input: for CI
+
 PATHS = ("../evil.txt", "../../../../evil.txt", "/etc/evil.txt", "..\\evil.txt", "..", ".")
 HIDING = (
     "a\x00.txt",
