@@ -36,13 +36,14 @@ CHECKS = (
 ENDLESS = {"management": ("/api/v1/events",)}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def everyone(service: Service) -> Iterator[Office]:
+    """A company of each test's own: what is sent here may revoke its keys."""
     with office(service, "admin") as opened:
         yield opened
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def credentials(everyone: Office) -> dict[str, str]:
     """A header that satisfies each of the shared security schemes, in one company."""
     desk, company = everyone.service.desk, everyone.company
