@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -201,6 +202,12 @@ class FastApiUploadFile(Server):
     """FastAPI's UploadFile, copied to a file: no digest, no sync, no record."""
 
     name = "FastAPI UploadFile"
+
+    @classmethod
+    def missing(cls) -> str:
+        return (
+            "" if importlib.util.find_spec("python_multipart") else f"{sys.executable} -m pip install python-multipart"
+        )
 
     def command(self) -> list[str]:
         (self.folder / "files").mkdir()
