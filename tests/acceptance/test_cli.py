@@ -249,6 +249,16 @@ def test_what_is_typed_holds_at_once_in_a_running_server(service: Service) -> No
     path = "/dana/conversation/http/rest/file/upload"
     with service.client(auth=(f"anna@{code}", PASSWORD)) as client:
         assert client.post(path, files={"file": ("note.txt", b"a note")}).status_code == 200
+
+
+@pytest.mark.slow  # credentials that were right are taken for ten seconds without looking at the record
+def test_who_is_shut_out_is_out_within_seconds(service: Service) -> None:
+    beside = Operator(service.data)
+    code = beside.gets("company", "add", "shut")["code"]
+    beside.gets("user", "add", f"anna@{code}", "--password-stdin", "--grant", "files:upload", stdin=PASSWORD)
+    path = "/dana/conversation/http/rest/file/upload"
+    with service.client(auth=(f"anna@{code}", PASSWORD)) as client:
+        assert client.post(path, files={"file": ("note.txt", b"a note")}).status_code == 200
     beside.gets("company", "disable", code)
     with service.client(auth=(f"anna@{code}", PASSWORD)) as client:
         service.until(lambda: client.post(path, files={"file": ("note.txt", b"a note")}).status_code == 401)
