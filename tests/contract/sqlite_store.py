@@ -26,10 +26,10 @@ async def _open(path: Path) -> AsyncIterator[Store]:
 def opener(folder: Path) -> OpenStore:
     @asynccontextmanager
     async def open_store() -> AsyncIterator[Store]:
-        threads = threading.active_count()
+        before = set(threading.enumerate())  # a shared service may be open in this process
         async with _open(folder / f"{secrets.token_hex(4)}.db") as store:
             yield store
-        left = [thread.name for thread in threading.enumerate() if thread.name.startswith("sqlite-")]
-        assert not left or threading.active_count() <= threads, left
+        left = set(threading.enumerate()) - before
+        assert not [thread.name for thread in left if thread.name.startswith("sqlite-")]
 
     return open_store
