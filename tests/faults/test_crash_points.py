@@ -21,7 +21,7 @@ POINTS = 12  # more than one upload has
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", FLOWS, ids=lambda flow: flow.__name__)
 def test_every_crash_point(make_service: Callable[..., Service], tmp_path: Path, kind: type[Flow]) -> None:
-    service = make_service()
+    service = make_service(lease="3s")
     flow = kind(service.desk, service.desk.company("crash"))
     ledger: list[Receipt] = []
     lost = 0
