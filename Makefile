@@ -22,7 +22,7 @@ demo: $(RUNTIME) ## a throwaway service, real files through every API, and what 
 	@$(BIN)/loadingdock demo
 
 test: lint ## style, types, import directions and the fast tests
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 lint: $(DEV) ## style and types
 	$(BIN)/ruff check

@@ -6,10 +6,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 if TYPE_CHECKING:  # most tests need no server, and none of them shall wait for its imports
     from tests.service import Desk, Service
+
+# While one writes, few examples of everything; `--hypothesis-profile thorough -m hypothesis` looks for the rest.
+hypothesis.settings.register_profile("fast", max_examples=20)
+hypothesis.settings.register_profile("thorough", max_examples=500, deadline=None)
+hypothesis.settings.load_profile("fast")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

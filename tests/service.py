@@ -7,6 +7,7 @@ import itertools
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -25,6 +26,8 @@ __all__ = ["PASSWORD", "PROGRAM", "Desk", "Login", "Port", "Service", "fresh_add
 
 PROGRAM = (sys.executable, "-m", "loadingdock")
 READY_WITHIN = 60.0  # seconds; generous, for machines that are busy with something else
+# All that is asked here is plain HTTP; a client that is not given a context reads all certificate authorities first.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 _addresses = (f"127.{a}.{b}.{c}" for a, b, c in itertools.product(range(64, 128), range(256), range(1, 255)))
 
@@ -118,7 +121,7 @@ class Service:
     def wait_ready(self, path: str = "/readyz") -> None:
         """Until it says that it is ready. A process that ended meanwhile is shown with its log."""
         deadline = time.monotonic() + READY_WITHIN
-        with httpx.Client() as client:
+        with httpx.Client(verify=_NO_TLS) as client:
             while time.monotonic() < deadline:
                 if not self.running:
                     raise RuntimeError(f"the service ended with {self.process.returncode}:\n{self.log()}")
@@ -182,12 +185,12 @@ class Service:
     @contextmanager
     def client(self, **options: Any) -> Iterator[httpx.Client]:
         """An HTTP client with an address of its own."""
-        transport = httpx.HTTPTransport(local_address=fresh_address())
+        transport = httpx.HTTPTransport(verify=_NO_TLS, local_address=fresh_address())
         with httpx.Client(base_url=self.url, transport=transport, timeout=30.0, **options) as client:
             yield client
 
     def async_client(self, connections: int = 100, **options: Any) -> httpx.AsyncClient:
         """For many requests at once: `async with service.async_client() as client`."""
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        transport = httpx.AsyncHTTPTransport(local_address=fresh_address(), limits=limits)
+        transport = httpx.AsyncHTTPTransport(verify=_NO_TLS, local_address=fresh_address(), limits=limits)
         return httpx.AsyncClient(base_url=self.url, transport=transport, timeout=60.0, **options)

@@ -132,6 +132,7 @@ def test_a_file_expires_after_seven_days_or_as_the_company_says(service: Service
         assert (file.expires_at and file.expires_at - file.created_at) == kept
 
 
+@pytest.mark.slow
 def test_an_attached_file_outlives_its_time(make_service: Callable[..., Service]) -> None:
     service = make_service(sweep_every="PT0.2S").start()
     desk = service.desk
@@ -169,6 +170,7 @@ def test_an_infected_file_comes_in_and_is_never_readable(service: Service, desk:
     assert file.state is State.INFECTED
 
 
+@pytest.mark.slow
 async def test_many_at_once_are_all_there(service: Service, desk: Desk) -> None:
     company = desk.company()
     login = desk.user(company, "files:upload")

@@ -166,6 +166,7 @@ def test_a_public_file_has_a_stable_address(service: Service, desk: Desk, compan
 # --- versions -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_a_hundred_at_once_have_versions_without_gap_or_double(
     service: Service, desk: Desk, company: Company, login: Login
 ) -> None:

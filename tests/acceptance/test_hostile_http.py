@@ -356,6 +356,7 @@ DRIPS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.security(6)
 def test_byte_by_byte(port: int) -> None:
     def dripping(start: bytes, byte: bytes, _: list[int]) -> list[int]:
@@ -385,6 +386,7 @@ def test_silence(port: int) -> None:
     assert answers == [answer for _, answer in SILENCES]
 
 
+@pytest.mark.slow
 @pytest.mark.security(6)
 def test_a_fast_body_without_end(port: int) -> None:
     """Not even full speed outlives the deadline; here the cap comes first or the deadline does."""
@@ -435,6 +437,7 @@ def test_100_continue_comes_when_the_body_is_wanted(port: int) -> None:
         assert statuses(until_closed(connection)) == [200]
 
 
+@pytest.mark.slow
 @pytest.mark.security(8)
 def test_a_large_body_that_nobody_wants(port: int) -> None:
     """Answered at once, and dropped for a while; then the connection ends."""

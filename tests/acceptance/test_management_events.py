@@ -109,6 +109,7 @@ def test_hearing_needs_the_right_to_read(clerk: Office) -> None:
         assert writer.get("/events").status_code == 403
 
 
+@pytest.mark.slow
 def test_a_stream_ends_when_the_service_does(own_service: Service) -> None:
     with office(own_service) as clerk, follow(clerk.client, after=0) as stream:
         with client(own_service, clerk.company) as other:

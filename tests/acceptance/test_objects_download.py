@@ -127,6 +127,7 @@ def test_what_is_infected_nobody_reads(holder: Holder, client: httpx.Client) -> 
     assert (answer.status_code, code(answer.content)) == (403, "InvalidObjectState")
 
 
+@pytest.mark.slow
 def test_after_it_expired(make_service: Callable[..., Service]) -> None:
     service = make_service(sweep_every="PT0.2S").start()
     holder = Holder(service)

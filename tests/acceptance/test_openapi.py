@@ -87,6 +87,7 @@ def run(
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("api", APIS)
 def test_the_document_is_kept(api: str, service: Service, credentials: dict[str, str], tmp_path: Path) -> None:
     run(api, service, credentials, tmp_path, "--phases", "examples,fuzzing", "--max-examples", "3")

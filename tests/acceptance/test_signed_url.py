@@ -132,6 +132,7 @@ def test_how_long_a_file_lives(holder: Holder, client: httpx.Client, persist: st
         assert timedelta(hours=24) < file.expires_at - file.created_at < timedelta(hours=24, minutes=2)
 
 
+@pytest.mark.slow
 def test_a_promise_that_nobody_keeps_expires(make_service: Callable[..., Service]) -> None:
     service = make_service(sweep_every="PT0.2S").start()
     holder = Holder(service, signed_url__expires_in="1s")

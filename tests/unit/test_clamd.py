@@ -149,6 +149,7 @@ async def test_too_large_is_not_even_sent(make: Make) -> None:
         assert (await scanner.scan(body(b""), STREAM + 1)).verdict is Verdict.UNSCANNABLE
 
 
+@pytest.mark.slow
 @pytest.mark.security(18)
 async def test_200_cycles_of_a_failing_scanner_give_no_false_clean(make: Make) -> None:
     """The file is infected and the daemon, when it answers at all, says so; otherwise it hangs, dies and lies."""

@@ -125,7 +125,7 @@ def test_no_text_does_more_than_be_refused(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["a=1, " * 12_000, "a;" * 30_000, 'a="' + "\\" * 60_000, "a" * 60_000, ", " * 30_000])
 def test_hostile_values_cost_linear_time(value: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(InvalidInput):
         claimed(("Repr-Digest", value + "!"))
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1

@@ -45,13 +45,13 @@ async def test_url_encoded_but_not_utf_8(data: bytes) -> None:
 
 @pytest.mark.security(3)
 async def test_1001_url_encoded_fields() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert len(await form(b"&".join([b"a=1"] * 1000))) == 1000
     with pytest.raises(TooMany):
         await form(b"&".join([b"a=1"] * 1001))
     with pytest.raises(TooMany):
         await form(b"&" * 1001)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.security(3)
@@ -119,10 +119,10 @@ async def test_a_byte_order_mark_and_surrogate_pairs_are_fine() -> None:
 
 @pytest.mark.parametrize("opening", [b"[", b'{"a":'])
 async def test_json_without_depth(opening: bytes) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(InvalidInput):
         await receive_json(body_of(b'{"a":' + opening * 100_000))
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 async def test_json_has_a_limit() -> None:

@@ -347,9 +347,9 @@ async def test_heads_that_cannot_be_read(head: bytes) -> None:
 
 @pytest.mark.security(3)
 async def test_1001_parts() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert isinstance(await refused([text("a", "1")] * 1001 + [END]), TooMany)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert len((await receive([text("a", "1")] * 1000 + [END])).form.fields) == 1000
 
 
@@ -385,18 +385,18 @@ async def test_more_files_than_the_wire_has() -> None:
 async def test_a_part_header_of_10_mb(split: int) -> None:
     data = part(b"Content-Disposition: form-data; name=a\r\nX: " + b"x" * 10 * MIB, b"")
     body = body_of(data[at : at + split] for at in range(0, len(data), split))
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(InvalidInput):
         await receive_form(body, TYPE, _no_file)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
     assert body.received <= max(2 * MIB, split)
 
 
 @pytest.mark.security(4)
 async def test_a_part_with_10000_headers() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert isinstance(await refused(part(b"X: y\r\n" * 10_000 + b"Z: z", b"")), InvalidInput)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.security(4)
@@ -404,12 +404,12 @@ async def test_a_part_with_10000_headers() -> None:
 async def test_50_mb_around_the_parts(filler: bytes) -> None:
     """In front of them it is refused or passed over; behind them it is passed over. Either in linear time."""
     block = filler * (65_536 // len(filler))
-    started = time.monotonic()
+    started = time.process_time()
     with suppress(InvalidInput):
         await receive([*[block] * 800, CRLF + text("a", "1"), END])
     got = await receive([text("a", "1"), END, *[block] * 800])
     assert got.form.fields == [("a", "1")]
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.security(4)
@@ -418,9 +418,9 @@ async def test_50_mb_around_the_parts(filler: bytes) -> None:
 async def test_a_file_full_of_what_could_be_a_boundary(filler: bytes, split: int) -> None:
     data = filler * (16 * MIB // len(filler))
     whole = file('name="f"; filename="x"', data) + END
-    started = time.monotonic()
+    started = time.process_time()
     got = await receive(whole[at : at + split] for at in range(0, len(whole), split))
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
     assert got.files[0][3] == data
 
 
@@ -438,9 +438,9 @@ async def test_a_file_full_of_what_could_be_a_boundary(filler: bytes, split: int
     ],
 )
 async def test_hostile_options_of_the_content_type(options: str) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     assert isinstance(await refused(END, f"multipart/form-data{options}x"), InvalidInput)
-    assert time.monotonic() - started < 1
+    assert time.process_time() - started < 1
 
 
 # --- what is no form ---------------------------------------------------------

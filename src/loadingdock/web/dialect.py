@@ -107,6 +107,11 @@ def _handler(render: Render) -> Callable[[Request, Exception], Awaitable[Respons
     return handle
 
 
+async def not_here(request: Request) -> Response:
+    """The endpoint of a method that a fixed path refuses, where a parameter of another route would take the path."""
+    raise MethodNotAllowed(_allowed(request))
+
+
 def _allowed(request: Request) -> str:
     """All methods that the path answers to (RFC 9110 10.2.1); the framework names those of the first route alone.
 
@@ -120,7 +125,7 @@ def _allowed(request: Request) -> str:
                 continue
             parameters = found.get("path_params", {})
             first = parameters if first is None else first
-            if match is Match.FULL and parameters == first:
+            if match is Match.FULL and parameters == first and found.get("endpoint") is not not_here:
                 allowed.add(method)
     return ", ".join(method for method in _METHODS if method in allowed)
 

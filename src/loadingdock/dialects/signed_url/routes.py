@@ -25,8 +25,7 @@ from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.signed_url import document, preferences, wire
 from loadingdock.web.context import context
 from loadingdock.web.credentials import api_key
-from loadingdock.web.dialect import Dialect, application
-from loadingdock.web.errors import MethodNotAllowed
+from loadingdock.web.dialect import Dialect, application, not_here
 from loadingdock.web.ranges import content_response
 from loadingdock.web.services import Services
 
@@ -190,11 +189,6 @@ def _number(query: dict[str, str], name: str, *, default: int, most: int = 10**9
     return int(value)
 
 
-async def _not_a_file(request: Request) -> Response:
-    """`signed-url` stands where ids stand, and is none."""
-    raise MethodNotAllowed("GET")
-
-
 def build(services: Services) -> FastAPI:
     app = application(dialect, document.DESCRIPTION)
     routes = Routes(services)
@@ -210,7 +204,7 @@ def build(services: Services) -> FastAPI:
     # Clients poll the status. The same route once more in front, without FastAPI's machinery, which would take a third
     # of its time; the one in the table is there for the document.
     app.add_route(f"{wire.PREFIX}/{{file_id}}/status", routes.status, ["GET"], include_in_schema=False)
-    app.add_route(f"{wire.PREFIX}/signed-url", _not_a_file, ["DELETE"], include_in_schema=False)
+    app.add_route(f"{wire.PREFIX}/signed-url", not_here, ["DELETE"], include_in_schema=False)  # it is no id
     for method, path, handle, described in table:
         app.add_api_route(wire.PREFIX + path, handle, methods=[method], **described)
     return app
