@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
@@ -216,6 +217,23 @@ async def test_a_promise_that_is_not_kept_ends(house: House) -> None:
     with pytest.raises(NotFound):
         await house.uploads.find(house.who.company.id, upload.id)
     assert await house.retention.abandon_uploads() == 0
+
+
+async def test_a_request_under_way_may_end_after_its_time(house: House) -> None:
+    file, upload = await house.promise()
+    house.clock.advance(timedelta(minutes=10) - timedelta(seconds=1))
+
+    async def slowly() -> Batches:
+        yield [b"first "]
+        async with asyncio.timeout(30):
+            while (await house.uploads.look(house.who.company.id, upload.id))[0].expires_at == upload.expires_at:
+                await asyncio.sleep(0.01)
+        house.clock.advance(timedelta(seconds=2))
+        assert await house.retention.abandon_uploads() == 0
+        yield [b"second"]
+
+    done = await house.uploads.fulfil(house.who, upload, file, declaration(), slowly())
+    assert (done.state, done.version.size) == (State.RECEIVED, 12)
 
 
 async def test_what_came_of_an_abandoned_upload_goes(house: House) -> None:

@@ -185,6 +185,10 @@ class UploadRecords(Protocol):
         """Writes offset, staging_key and size if the offset is still `was` and the upload is open; else False."""
         ...
 
+    async def prolong(self, id: str, until: datetime) -> bool:
+        """The upload's time ends at `until` if it is open; else False."""
+        ...
+
     async def complete(self, id: str, at: datetime) -> bool:
         """True for exactly one caller, ever; False if it was completed or aborted before."""
         ...

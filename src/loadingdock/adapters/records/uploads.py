@@ -63,6 +63,9 @@ class UploadRows(Part):
             )
         )
 
+    async def prolong(self, id: str, until: datetime) -> bool:
+        return bool(await self._db.run("upload_prolong", company_id=self._company_id, id=id, until=micros(until)))
+
     async def complete(self, id: str, at: datetime) -> bool:
         return bool(await self._db.run("upload_complete", company_id=self._company_id, id=id, at=micros(at)))
 

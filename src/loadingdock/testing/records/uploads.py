@@ -61,6 +61,20 @@ class UploadContract(StoreContract):
 
         await store.write(company, work)
 
+    async def test_the_time_of_an_open_upload_is_prolonged(self, store: Store, company: Company) -> None:
+        upload = an_upload(await store.add_file(company))
+        later = upload.expires_at + HOUR
+
+        async def work(unit: Unit) -> None:
+            assert not await unit.uploads.prolong("none", later)
+            await unit.uploads.add(upload)
+            assert await unit.uploads.prolong(upload.id, later)
+            assert await unit.uploads.get(upload.id) == replace(upload, expires_at=later)
+            assert await unit.uploads.abort(upload.id, NOW)
+            assert not await unit.uploads.prolong(upload.id, later + HOUR)
+
+        await store.write(company, work)
+
     async def test_one_of_twin_appends_wins(self, store: Store, company: Company) -> None:
         upload = an_upload(await store.add_file(company))
         await store.write(company, lambda unit: unit.uploads.add(upload))

@@ -17,6 +17,9 @@ ON CONFLICT DO NOTHING;
 -- name: upload_advance
 UPDATE uploads SET received = :received, staging_key = :staging_key, size = :size
 WHERE company_id = :company_id AND id = :id AND received = :was AND completed_at IS NULL AND aborted_at IS NULL;
+-- name: upload_prolong
+UPDATE uploads SET expires_at = :until
+WHERE company_id = :company_id AND id = :id AND completed_at IS NULL AND aborted_at IS NULL;
 -- name: upload_complete
 UPDATE uploads SET completed_at = :at
 WHERE company_id = :company_id AND id = :id AND completed_at IS NULL AND aborted_at IS NULL;
