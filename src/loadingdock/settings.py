@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     drain: Duration = Field(timedelta(seconds=25), description="Time for requests and jobs to end after SIGTERM.")
 
     worker_concurrency: int = Field(4, gt=0, description="Jobs that one worker runs at once.")
-    lease: Duration = Field(timedelta(seconds=60), description="How long a job is its worker's without a heartbeat.")
+    lease: Duration = Field(timedelta(seconds=20), description="How long a job is its worker's without a heartbeat.")
     max_attempts: int = Field(8, gt=0, description="Attempts before a job is dead.")
     sweep_every: Duration = Field(
         timedelta(minutes=1), description="How often expiry and abandoned uploads are looked at."

@@ -215,6 +215,8 @@ def test_a_dead_job_is_requeued_by_its_own_company(admin: Office) -> None:
     assert admin.client.get("/jobs").json()["items"] == []
     assert [one["id"] for one in admin.client.get("/jobs", params={"state": "waiting"}).json()["items"]] == [id]
     assert admin.client.post(f"/jobs/{id}/requeue").status_code == 404
+    [deed] = admin.client.get("/audit", params={"action": "job.requeue"}).json()["items"]
+    assert (deed["subject"], deed["outcome"]) == (id, "ok")
 
 
 async def _dead_job(services: Services, company_id: int) -> str:

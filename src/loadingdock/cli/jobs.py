@@ -71,7 +71,13 @@ def requeue(
 
 
 async def _requeue(services: Services, id: str) -> bool:
-    return await services.jobs.requeue(id, services.clock.now())
+    from loadingdock.core.errors import NotFound
+
+    try:
+        await services.administration.requeue(None, id)
+    except NotFound:
+        return False
+    return True
 
 
 def shown(job: Job, codes: dict[int, str]) -> dict[str, Any]:

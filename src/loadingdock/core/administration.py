@@ -340,6 +340,24 @@ class Administration:
         await self._audited(principal, "client.revoke", id, work)
         self._forget(id)
 
+    # --- jobs ------------------------------------------------------------------------------------
+
+    async def requeue(self, principal: Principal | None, job: str) -> None:
+        """A job that was given up runs again, its attempts forgotten; without a principal of whichever company.
+        Raises NotFound("dead job")."""
+        if principal is not None:
+            permit(principal, ADMIN)
+        now = self._clock.now()
+
+        async def work(unit: Unit) -> None:
+            company_id = await unit.jobs.requeue(job, now)
+            company = None if company_id is None else await unit.companies.by_id(company_id)
+            if company is None:
+                raise NotFound("dead job")
+            await unit.audit.add(entry(principal or operator(company), "job.requeue", job, "ok", now))
+
+        await self._records.write(None if principal is None else principal.company.id, work)
+
     async def _audited(
         self,
         principal: Principal,

@@ -228,6 +228,12 @@ class JobRecords(Protocol):
         """Whether the job is still running under this fence. A unit that writes a job's result asks first."""
         ...
 
+    async def requeue(self, id: str, now: datetime) -> int | None:
+        """A dead job becomes waiting again, its attempts forgotten, and workers are woken after the commit. The id of
+        its company; None if there is no such dead job, or another with its dedupe key is waiting or running. A unit
+        without a tenant may requeue any company's."""
+        ...
+
 
 class AuditLog(Protocol):
     """Append-only: there is no way to change or remove a row. A unit without a tenant may add a row of any company,
@@ -389,11 +395,6 @@ class JobQueue(Protocol):
         self, *, state: str | None = None, company_id: int | None = None, limit: int = 100
     ) -> tuple[Job, ...]:
         """Newest first; of one company, or of all of them."""
-        ...
-
-    async def requeue(self, id: str, now: datetime, *, company_id: int | None = None) -> bool:
-        """A dead job becomes waiting again, its attempts forgotten. False if there is no such dead job (of that
-        company)."""
         ...
 
     async def depth(self, now: datetime) -> tuple[int, int, int, float]:

@@ -43,6 +43,13 @@ class JobRows(Part):
         self._db.signal(JOBS)
         return id
 
+    async def requeue(self, id: str, now: datetime) -> int | None:
+        row = await self._db.one("job_requeue", id=id, now=micros(now), company_id=self._company_id)
+        if row is None:
+            return None
+        self._db.signal(JOBS)
+        return int(row[0])
+
     async def holds(self, job: Job) -> bool:
         row = await self._db.one("job_holds", company_id=self._company_id, id=job.id, fence=job.fence)
         return row is not None
@@ -107,17 +114,6 @@ class SqlJobQueue:
             return tuple(map(_job, rows))
 
         return await self._engine.look(work)
-
-    async def requeue(self, id: str, now: datetime, *, company_id: int | None = None) -> bool:
-        """False too while another job with its dedupe key is waiting or running."""
-
-        async def work(db: Executor) -> bool:
-            if not await db.run("job_requeue", id=id, now=micros(now), company_id=company_id):
-                return False
-            db.signal(JOBS)
-            return True
-
-        return await self._engine.transact(work)
 
     async def depth(self, now: datetime) -> tuple[int, int, int, float]:
         at = micros(now)

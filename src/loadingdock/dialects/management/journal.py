@@ -8,7 +8,6 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from loadingdock.core.errors import NotFound
 from loadingdock.core.model import AuditEntry, JobState, Page
 from loadingdock.core.ports import Unit
 from loadingdock.dialects.management.admin_shapes import AuditShape, JobShape
@@ -54,9 +53,7 @@ async def requeue(caller: Administrator, id: str) -> Response:
     """It is tried again, its attempts forgotten."""
 
     async def act() -> Response:
-        company_id = caller.principal.company.id
-        if not await caller.services.jobs.requeue(id, caller.services.clock.now(), company_id=company_id):
-            raise NotFound("dead job")
+        await caller.services.administration.requeue(caller.principal, id)
         return Response(status_code=204)
 
     return await caller.once("", act)

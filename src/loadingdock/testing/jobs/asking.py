@@ -32,6 +32,11 @@ async def holds(store: Store, job: Job) -> bool:
     return await store.records.read(job.company_id, lambda unit: unit.jobs.holds(job))
 
 
+async def requeue(store: Store, id: str, now: datetime = NOW, *, company: Company | None = None) -> int | None:
+    """By a unit of that company, or by one without a tenant."""
+    return await store.records.write(None if company is None else company.id, lambda unit: unit.jobs.requeue(id, now))
+
+
 async def ended(store: Store, job: Job) -> list[bool]:
     """What each word of a job's holder is answered."""
     return [

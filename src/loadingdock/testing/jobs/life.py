@@ -10,7 +10,7 @@ import pytest
 from loadingdock.core.errors import NotFound
 from loadingdock.core.model import Company, Job, JobState
 from loadingdock.core.ports import Unit
-from loadingdock.testing.jobs.asking import claim, ended, enqueue, holds, the_job
+from loadingdock.testing.jobs.asking import claim, ended, enqueue, holds, requeue, the_job
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SECOND, Store, StoreContract
 
 
@@ -106,16 +106,16 @@ class JobLifeContract(StoreContract):
         other = await store.company("other")
         id = await enqueue(store, company)
         (job,) = await claim(store)
-        assert not await store.jobs.requeue(job.id, NOW)
+        assert await requeue(store, job.id) is None
         assert await store.jobs.bury(job, error="for good", now=NOW + SECOND)
         assert await ended(store, job) == [False] * 6
         (dead,) = await store.jobs.list(state="dead")
         assert (dead.state, dead.last_error, dead.finished_at) == (JobState.DEAD, "for good", NOW + SECOND)
         assert await claim(store, now=NOW + HOUR) == []
-        assert not await store.jobs.requeue(job.id, NOW, company_id=other.id)
-        assert not await store.jobs.requeue("none", NOW)
-        assert await store.jobs.requeue(job.id, NOW + MINUTE, company_id=company.id)
-        assert not await store.jobs.requeue(job.id, NOW + MINUTE)
+        assert await requeue(store, job.id, company=other) is None
+        assert await requeue(store, "none") is None
+        assert await requeue(store, job.id, NOW + MINUTE, company=company) == company.id
+        assert await requeue(store, job.id, NOW + MINUTE) is None
         waiting = await the_job(store, id)
         assert (waiting.state, waiting.attempts, waiting.finished_at) == (JobState.WAITING, 0, None)
         assert await claim(store, now=NOW + SECOND) == []
@@ -136,10 +136,10 @@ class JobLifeContract(StoreContract):
         (job,) = await claim(store)
         await store.jobs.bury(job, error="", now=NOW)
         assert await enqueue(store, company, dedupe_key="d") is not None
-        assert not await store.jobs.requeue(first, NOW), "its place is taken"
+        assert await requeue(store, first) is None, "its place is taken"
         (job,) = await claim(store)
         await store.jobs.finish(job, NOW)
-        assert await store.jobs.requeue(first, NOW)
+        assert await requeue(store, first) == company.id
 
     async def test_one_of_many_gets_the_dedupe_key(self, store: Store, company: Company) -> None:
         made = await asyncio.gather(*(enqueue(store, company, dedupe_key="d") for _ in range(20)))

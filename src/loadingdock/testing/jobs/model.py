@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from loadingdock.core.model import Company, Job, JobState
+from loadingdock.testing.jobs.asking import requeue
 from loadingdock.testing.records.store import MINUTE, NOW, Store
 
 T = TypeVar("T")
@@ -190,7 +191,7 @@ class JobMachine(RuleBasedStateMachine):
         now = self.tick()
         mine = self.model.jobs[job.id]
         may = mine.state is JobState.DEAD and not self.model.taken(mine.company_id, mine.dedupe_key)
-        assert self.run(self.store.jobs.requeue(job.id, now)) == may
+        assert self.run(requeue(self.store, job.id, now)) == (mine.company_id if may else None)
         if may:
             self.model.put(mine, state=JobState.WAITING, attempts=0, run_at=now, finished_at=None, worker=None)
 

@@ -6,7 +6,7 @@ import asyncio
 from datetime import timedelta
 
 from loadingdock.core.model import Company
-from loadingdock.testing.jobs.asking import claim, enqueue
+from loadingdock.testing.jobs.asking import claim, enqueue, requeue
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SECOND, SOON, Store, StoreContract
 
 
@@ -42,7 +42,7 @@ class WakingContract(StoreContract):
         (job,) = await claim(store)
         await store.jobs.bury(job, error="", now=NOW)
         assert await claim(store) == []
-        await store.jobs.requeue(job.id, NOW)
+        await requeue(store, job.id)
         await asyncio.wait_for(store.jobs.wait(HOUR), SOON)
 
     async def test_a_job_of_another_process_wakes(self, store: Store, company: Company) -> None:

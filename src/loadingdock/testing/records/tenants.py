@@ -171,6 +171,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("jobs", "enqueue"): lambda unit, its: _added(
         unit.jobs.enqueue("process", its.file.id, at=NOW, dedupe_key=its.dedupe_key)
     ),
+    ("jobs", "requeue"): lambda unit, its: unit.jobs.requeue(its.job.id, NOW),
     ("jobs", "holds"): lambda unit, its: unit.jobs.holds(its.job),
     ("audit", "add"): lambda unit, its: unit.audit.add(replace(an_entry(its.file.company_id), subject="stolen")),
     ("audit", "list"): lambda unit, its: unit.audit.list(limit=9),
@@ -244,6 +245,7 @@ class TenantContract(StoreContract):
             ("clients", "add"),
             ("audit", "add"),
             ("events", "add"),
+            ("jobs", "requeue"),  # it runs
             ("idempotency", "release"),
         }
 

@@ -72,7 +72,8 @@ AND NOT EXISTS (
     SELECT 1 FROM jobs o
     WHERE o.company_id = jobs.company_id AND o.dedupe_key = jobs.dedupe_key AND o.finished_at IS NULL
     AND o.dedupe_key IS NOT NULL
-);
+)
+RETURNING company_id;
 
 -- name: job_list
 SELECT {job_columns} FROM jobs
