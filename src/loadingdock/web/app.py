@@ -1,7 +1,7 @@
 """The whole service as one ASGI application: dialects by their paths, and what surrounds them.
 
 The way of a request is short on purpose: one dictionary look-up per path segment, then the dialect's own
-application with the path untouched.
+application with the path untouched but for what the public URL has before it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from urllib.parse import urlsplit
 
 import structlog
 from starlette.requests import Request
@@ -43,6 +44,7 @@ class Application:
         self._dialects = discover() if dialects is None else tuple(dialects)
         self._routes: dict[str, tuple[Dialect, ASGIApp]] = {}
         self._services: Services | None = None
+        self._prefix = ""  # the public URL's path
         self._running: AbstractAsyncContextManager[Services] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +64,7 @@ class Application:
             await self.stop()
             raise
         self._services = services
+        self._prefix = urlsplit(services.public_url).path.rstrip("/")
         return services
 
     def _mount(self, services: Services) -> None:
@@ -92,6 +95,8 @@ class Application:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         services = self._services
         assert services is not None
+        if self._prefix:
+            scope = below(scope, self._prefix)
         dialect, app = self.route(scope["path"])
         peer = scope.get("client")
         context = Context(
@@ -149,6 +154,14 @@ class Application:
         await receive()
         await self.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def below(scope: Scope, prefix: str) -> Scope:
+    """The request as it is below the public URL's path, whether a proxy in front took that off or passed it on;
+    `raw_path` stays, or becomes again, what the client asked for, because signatures are over that."""
+    if scope["path"].startswith(f"{prefix}/"):
+        return {**scope, "path": scope["path"][len(prefix) :]}
+    return {**scope, "raw_path": prefix.encode() + scope["raw_path"]}
 
 
 @asynccontextmanager

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from urllib.parse import urlsplit
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -66,8 +67,11 @@ def _pages(built: Sequence[tuple[Dialect, FastAPI]], public_url: str) -> Mapping
     """What lies under each path. Made at the first request for it, because it costs a start more than all the rest,
     and once, because neither the routes nor the errors of a running service change."""
 
+    before = urlsplit(public_url).path.rstrip("/")
+
     def html(page: str) -> Page:
-        return page.encode(), "text/html"
+        """Its links lead below the public URL."""
+        return page.replace('href="/docs', f'href="{before}/docs').encode(), "text/html"
 
     def of(wire: Dialect, app: FastAPI) -> Mapping[str, Callable[[], Page]]:
         described = cache(lambda: openapi.describe(wire, app, public_url))
