@@ -182,6 +182,9 @@ def _outside(settings: Settings) -> tuple[OutsideIssuer, ...]:
             company=i.company,
             company_claim=i.company_claim,
             permissions=frozenset(i.permissions),
+            permissions_claim=i.permissions_claim,
+            types=tuple(i.types),
+            algorithms=tuple(i.algorithms),
         )
         for i in settings.issuers
     )

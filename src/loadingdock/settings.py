@@ -39,7 +39,8 @@ Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 class Issuer(BaseModel):
     """An outside issuer of tokens. `jwks` is a URL or a file. The token's `company_claim` names the company, or
-    `company` fixes it; `permissions` are what its tokens may do here at most."""
+    `company` fixes it; `permissions` are what its tokens may do here at most, and `permissions_claim` the claim that
+    says which of them a token has. `types` and `algorithms` narrow what its tokens' headers may say."""
 
     issuer: str
     audience: str
@@ -47,6 +48,9 @@ class Issuer(BaseModel):
     company: str | None = None
     company_claim: str | None = None
     permissions: list[str] = Field(default_factory=list)
+    permissions_claim: str | None = None
+    types: list[str] = Field(default_factory=lambda: ["at+jwt"])
+    algorithms: list[str] = Field(default_factory=lambda: ["ES256", "RS256", "PS256", "EdDSA"])
 
 
 class Settings(BaseSettings):

@@ -221,22 +221,26 @@ def test_an_outside_issuers_token(make_service: Callable[..., Service], tmp_path
         jwks = "{jwks}"
         company_claim = "org"
         permissions = ["transactions:post"]
+        permissions_claim = "roles"
+        types = ["JWT"]
+        algorithms = ["ES256"]
         """
     )
     service.start()
     company = service.desk.company("erp")
 
-    def token(**changes: object) -> str:
+    def token(*, type: str = "JWT", **changes: object) -> str:
         now = int(time.time())
         claims = {
             "iss": issuer,
             "aud": "loadingdock",
             "sub": "app-1",
             "org": company.code,
+            "roles": ["transactions:post", "admin"],
             "iat": now,
             "exp": now + 300,
         }
-        return jwt.encode({"alg": "ES256", "kid": "k1", "typ": "at+jwt"}, claims | changes, key)
+        return jwt.encode({"alg": "ES256", "kid": "k1", "typ": type}, claims | changes, key)
 
     with service.client() as client:
         promised = initiate(client, token(), contentType="text/plain")
@@ -245,6 +249,8 @@ def test_an_outside_issuers_token(make_service: Callable[..., Service], tmp_path
         assert client.put(url, content=b"hello", headers={"content-type": "text/plain"}).status_code == 200
         for changes in ({"aud": "other"}, {"exp": 1}, {"iss": "https://evil.example"}, {"org": "nobody"}):
             assert initiate(client, token(**changes), contentType="text/plain").status_code == 401
+        assert initiate(client, token(type="at+jwt"), contentType="text/plain").status_code == 401
+        assert initiate(client, token(roles=["files:read"]), contentType="text/plain").status_code == 403
 
 
 @pytest.mark.security(8)
