@@ -11,9 +11,11 @@ from itertools import islice
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
+from loadingdock.adapters.blobs.hashes import Hashes
+from loadingdock.adapters.blobs.keys import fresh_key, split
 from loadingdock.adapters.blobs.reader import Reader
-from loadingdock.adapters.blobs.spool import PIECE, Disk, Hashes, Spool, engine_errors
-from loadingdock.adapters.blobs.tree import Tree, fresh_key, split
+from loadingdock.adapters.blobs.spool import PIECE, Disk, Spool, engine_errors
+from loadingdock.adapters.blobs.tree import Tree
 from loadingdock.adapters.blobs.writer import LocalWriter, Workshop
 from loadingdock.core.errors import NotFound
 

@@ -13,51 +13,19 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
 import stat
-import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 
+from loadingdock.adapters.blobs.keys import KEY, folder_now, split
 from loadingdock.core.errors import NotFound
 
-_KEY = re.compile(r"[0-9]{4}/[0-9]{2}/[0-9]{2}/[0-9]{4}/[0-9a-f]{32}")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK  # a planted FIFO must not stop a thread
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO})
 _KEPT = 4  # folders held open for writing
-
-
-_names: list[str] = []  # random ones that nobody has yet
-
-
-def fresh_key() -> str:
-    return f"{_folder_now()}/{_fresh_name()}"
-
-
-def _folder_now() -> str:
-    return time.strftime("%Y/%m/%d/%H%M", time.gmtime())
-
-
-def _fresh_name() -> str:
-    """128 bits of the kernel's. Drawn many at a time, because each draw lets the interpreter go to another thread,
-    which under load keeps it longer than all the rest of opening a writer takes."""
-    try:
-        return _names.pop()
-    except IndexError:
-        drawn = os.urandom(16 * 256).hex()
-        _names.extend(drawn[at : at + 32] for at in range(32, len(drawn), 32))
-        return drawn[:32]
-
-
-def split(key: str) -> tuple[str, str]:
-    """(folder, file name); NotFound for anything that this store would not have made."""
-    if _KEY.fullmatch(key) is None:
-        raise NotFound("blob")
-    folder, _, name = key.rpartition("/")
-    return folder, name
 
 
 @contextlib.contextmanager
@@ -201,7 +169,7 @@ class Tree:
         self.unlink_staged(key)
         with contextlib.suppress(NotFound), absent_is_not_found(), self._existing(folder) as at:
             os.unlink(name, dir_fd=at.fd)
-            if folder != _folder_now():
+            if folder != folder_now():
                 self._prune(folder)
 
     def unlink_all(self, keys: Iterable[str]) -> None:
@@ -229,14 +197,14 @@ class Tree:
         with Folder.open(".", self._staging) as staging:  # of its own: two listings would share the place in one
             for name in _old_files(staging, limit):
                 key = name.replace("-", "/")
-                if _KEY.fullmatch(key):
+                if KEY.fullmatch(key):
                     yield key
         with Folder.open(".", self._blobs) as blobs:
             yield from self._walk(blobs, "", newest, limit)
 
     def _walk(self, at: Folder, path: str, newest: str, limit: float) -> Iterator[str]:
         if path.count("/") == 4:
-            yield from (path + name for name in _old_files(at, limit) if _KEY.fullmatch(path + name))
+            yield from (path + name for name in _old_files(at, limit) if KEY.fullmatch(path + name))
             return
         with os.scandir(at.fd) as entries:
             for entry in entries:

@@ -10,7 +10,8 @@ from functools import partial
 from typing import ParamSpec, TypeVar
 
 from loadingdock.adapters.blobs.commits import Commit, commit_all
-from loadingdock.adapters.blobs.spool import Disk, Hashes, Spool
+from loadingdock.adapters.blobs.hashes import Hashes
+from loadingdock.adapters.blobs.spool import Disk, Spool
 from loadingdock.core.model import BlobRef
 
 P = ParamSpec("P")
