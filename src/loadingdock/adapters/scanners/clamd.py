@@ -160,15 +160,13 @@ async def _connected(where: str | tuple[str, int]) -> socket.socket:
 async def _send(file: Path, connection: socket.socket) -> int:
     loop = asyncio.get_running_loop()
     sent = 0
-    source = await asyncio.to_thread(file.open, "rb")
-    try:
+    # Opened here, not in a thread: a time-out in between would leave it open.
+    with file.open("rb") as source:
         await loop.sock_sendall(connection, b"zINSTREAM\0")
         while piece := await asyncio.to_thread(source.read, CHUNK):
             await loop.sock_sendall(connection, _LENGTH.pack(len(piece)) + piece)
             sent += len(piece)
         await loop.sock_sendall(connection, _LENGTH.pack(0))
-    finally:
-        source.close()
     return sent
 
 

@@ -26,7 +26,8 @@ async def as_file(body: AsyncIterator[bytes], size: int, path: Path | None, fold
     if path is not None:
         yield path
         return
-    handle, name = await asyncio.to_thread(tempfile.mkstemp, prefix="scan-", dir=folder)
+    # Made here, not in a thread: a time-out in between would leave it behind.
+    handle, name = tempfile.mkstemp(prefix="scan-", dir=folder)
     try:
         received = 0
         with os.fdopen(handle, "wb") as file:
