@@ -254,16 +254,18 @@ class RateLimited(DockError):
 
 
 class Unavailable(DockError):
-    """`what` names the dependency by its role (database, store, scanner); `retry_after` is in seconds."""
+    """`what` names the dependency by its role (database, store, scanner); `retry_after` is in seconds. `why` is for
+    the operator alone: what was seen, and what to change."""
 
     code = "unavailable"
 
-    def __init__(self, what: str, *, retry_after: int = 5) -> None:
+    def __init__(self, what: str, *, retry_after: int = 5, why: str = "") -> None:
         super().__init__(
             f"The {what} is not available; try again in {retry_after} s.", what=what, retry_after=retry_after
         )
         self.what = what
         self.retry_after = retry_after
+        self.why = why
 
 
 class StorageFull(DockError):

@@ -447,8 +447,9 @@ class BlobStore(Protocol):
         ...
 
     def resume(self, key: str, offset: int, *, digests: Iterable[str] = ()) -> AbstractAsyncContextManager[BlobWriter]:
-        """Continues a suspended blob at `offset`, dropping what lies behind it. Leaving without `commit` keeps the
-        bytes up to the last `suspend`.
+        """Continues a suspended blob at `offset`, dropping what lies behind it: where the last `suspend` left it, or
+        the one before, which a crash can make the last that anybody knows of. Leaving without `commit` keeps the bytes
+        up to the last `suspend`, or up to `offset` once some were written.
 
         While one lasts, another of the same key raises Conflict. Nothing is dropped before the first write: inside
         the context a caller can still find that its record has moved on, and leave. Fewer bytes than `offset` raise

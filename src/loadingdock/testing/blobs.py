@@ -23,6 +23,7 @@ OpenStore = Callable[[], AbstractAsyncContextManager[BlobStore]]
 
 MIB = 1 << 20
 SIZES = [0, 1, 16 << 10, MIB - 1, MIB, MIB + 1, 3 * MIB + 5]
+LARGE = [8 * MIB, 8 * MIB + 1, 17 * MIB]
 HOUR = timedelta(hours=1)
 NOWHERE = [
     "",
@@ -141,6 +142,16 @@ class BlobStoreContract:
         async with open_store() as other:
             assert await get(other, ref.key) == b"bytes"
 
+    @pytest.mark.parametrize("size", [*LARGE, 5 * 8 * MIB + 1])
+    async def test_a_large_one(self, store: BlobStore, size: int) -> None:
+        """Of the sizes around which stores that send parts may err."""
+        data = material(size)
+        ref = await put(store, data)
+        assert (ref.size, ref.sha256) == (size, hashlib.sha256(data).hexdigest())
+        assert await get(store, ref.key) == data
+        assert await get(store, ref.key, size - 5 * MIB, 5 * MIB - 1) == data[-5 * MIB : -1]
+        assert await store.head(ref.key) == size
+
     # --- nothing left --------------------------------------------------------
 
     @pytest.mark.parametrize("size", [100, 3 * MIB])
@@ -247,6 +258,45 @@ class BlobStoreContract:
         assert ref.key == key
         assert ref.sha256 == hashlib.sha256(data).hexdigest()
         assert ref.digests["md5"] == hashlib.md5(data).digest()  # noqa: S324  # what Content-MD5 asks for
+        assert await get(store, key) == data
+
+    @pytest.mark.parametrize("first", LARGE)
+    @pytest.mark.parametrize("second", [0, 9 * MIB])
+    @pytest.mark.parametrize("elsewhere", [False, True])
+    async def test_a_large_one_is_resumed(
+        self, store: BlobStore, open_store: OpenStore, first: int, second: int, elsewhere: bool
+    ) -> None:
+        data = material(first + second)
+        key = await suspended(store, data[:first])
+        async with open_store() as other, (other if elsewhere else store).resume(key, first) as writer:
+            await send(writer, data[first:])
+            ref = await writer.commit()
+        assert (ref.size, ref.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+        assert await get(store, key) == data
+
+    @pytest.mark.parametrize("first", [1, 8 * MIB + 1])
+    @pytest.mark.parametrize("second", [1, 9 * MIB])
+    @pytest.mark.parametrize("third", [0, 9 * MIB])
+    async def test_a_large_one_goes_on_from_the_suspension_before_the_last(
+        self, store: BlobStore, first: int, second: int, third: int
+    ) -> None:
+        """What a crash between a suspension and its record leads to. What the attempt after it leaves, too."""
+        lost = material(first + second)
+        data = lost[:first] + material(third, 1)
+        key = await suspended(store, lost[:first])
+        async with store.resume(key, first) as writer:
+            await send(writer, lost[first:])
+            assert await writer.suspend() == len(lost)
+        with suppress(KeyError):
+            async with store.resume(key, first) as writer:
+                await send(writer, material(third, 2))
+                raise KeyError
+        async with store.resume(key, first) as writer:
+            await send(writer, data[first:])
+            assert await writer.suspend() == len(data)
+        async with store.resume(key, len(data)) as writer:
+            ref = await writer.commit()
+        assert (ref.size, ref.sha256) == (len(data), hashlib.sha256(data).hexdigest())
         assert await get(store, key) == data
 
     async def test_many_times(self, store: BlobStore) -> None:

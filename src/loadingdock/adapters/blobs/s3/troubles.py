@@ -1,0 +1,77 @@
+"""What an S3 store says when it cannot do as asked, in the errors of the core: the sentence for the operator names
+the store and what to change.
+
+Codes: "Error responses", Amazon S3 API reference; XMinioStorageFull is MinIO's, QuotaExceeded is Ceph's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from obstore.exceptions import BaseError
+
+from loadingdock.adapters.blobs.s3.place import Place
+from loadingdock.core.errors import DockError, NotFound, StorageFull, Unavailable
+
+_FULL = frozenset({"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"})
+_KEYS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidSecurity"})
+_REGION = frozenset(
+    {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException"}
+)
+_CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,100})</Code>")
+_STATUS = re.compile(r"\b(?:status(?: code)?:?|Client error with status|Server error:? )\s*([1-5]\d\d)\b", re.I)
+_BUCKET_REGION = re.compile(r"<(?:Region|Endpoint)>([A-Za-z0-9.-]{1,200})</")
+
+
+def code_of(text: str) -> str:
+    """The error code in an answer's XML; empty where there is none."""
+    match = _CODE.search(text)
+    return match[1] if match else ""
+
+
+def refusal(place: Place, status: int, text: str, doing: str) -> DockError:
+    """What an answer other than the hoped-for means. `text` is its body, `doing` the S3 action that was tried."""
+    code = code_of(text)
+    if status == 507 or code in _FULL:
+        return StorageFull()
+    return Unavailable("store", why=f"{place}: {_advice(place, status, code, text, doing)}")
+
+
+def _advice(place: Place, status: int, code: str, text: str, doing: str) -> str:
+    if code == "NoSuchBucket":
+        return f"there is no bucket {place.bucket}; create it, or change store_url"
+    if code == "RequestTimeTooSkewed":
+        return "this machine's clock and the store's are too far apart; set both with NTP"
+    if code in _REGION or status in {301, 307}:
+        where = _BUCKET_REGION.search(text)
+        hint = f" ({where[1]})" if where else ""
+        return f"the bucket is not in region {place.region}{hint}; change store_region or store_endpoint"
+    if code in _KEYS or status == 401:
+        return f"the keys are refused ({code or status}); check store_access_key and store_secret_key"
+    if status == 403:
+        return f"these keys may not {doing} ({code or status}); allow it for {place.path_of_prefix}/*"
+    return f"it answered {status} {code}".rstrip() + f" to {doing}; see the store's own log"
+
+
+def unreachable(place: Place, error: BaseException) -> Unavailable:
+    why = f"{place}: no answer ({type(error).__name__}: {error}); check store_endpoint, the network and the store"
+    return Unavailable("store", why=why)
+
+
+@contextmanager
+def store_errors(place: Place, doing: str) -> Iterator[None]:
+    """Turns what obstore raises into the errors that leave a store."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        if code_of(str(error)) == "NoSuchBucket":
+            raise refusal(place, 404, str(error), doing) from error
+        raise NotFound("blob") from error
+    except BaseError as error:
+        text = str(error)
+        status = _STATUS.search(text)
+        if status is None and not _CODE.search(text):
+            raise unreachable(place, error) from error
+        raise refusal(place, int(status[1]) if status else 0, text, doing) from error

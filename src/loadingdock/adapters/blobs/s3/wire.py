@@ -1,0 +1,166 @@
+"""Signed requests to an S3 store over plain HTTP, for what obstore has no call for: the parts of an upload that may be
+left and taken up again, and which uploads were never finished. Everything here blocks and belongs in a thread."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from threading import Lock
+from urllib.parse import urlsplit
+
+from loadingdock.adapters.blobs.s3.place import Place, Provider
+from loadingdock.adapters.blobs.s3.signing import UNSIGNED, authorized, encoded
+from loadingdock.adapters.blobs.s3.troubles import refusal, unreachable
+
+Observe = Callable[[str, float], None]
+
+_IDLE = 32  # connections kept for the next request
+_AGAIN = frozenset({500, 502, 503, 504})
+_FIRST_WAIT = 0.1  # seconds before the second attempt; doubled for each further one
+_EMPTY = hashlib.sha256(b"").hexdigest()
+_BROKEN = (OSError, http.client.HTTPException)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+    def age(self) -> float:
+        """Seconds since the object was written, both times told by the store's own clock."""
+        then, now = (parsedate_to_datetime(self.headers[name]) for name in ("last-modified", "date"))
+        return (now - then).total_seconds()
+
+
+class Wire:
+    """Requests on kept connections, which any number of threads may share. A request that got no answer, or one of
+    the store's own trouble, is tried again: all of them may be repeated."""
+
+    def __init__(self, place: Place, keys: Provider, observe: Observe) -> None:
+        self.place = place
+        self._keys = keys
+        self._observe = observe
+        parts = urlsplit(place.base)
+        self._secure = parts.scheme == "https"
+        self._host, self._port = parts.hostname or "", parts.port
+        self._tls = ssl.create_default_context() if self._secure else None
+        if self._tls is not None and place.ca is not None:
+            self._tls.load_verify_locations(place.ca)
+        self._idle: list[http.client.HTTPConnection] = []
+        self._lock = Lock()
+
+    def request(
+        self,
+        method: str,
+        name: str | None,
+        query: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        doing: str,
+        passed: frozenset[int] = frozenset(),
+    ) -> Answer:
+        """The answer, if it is a success or its status is among `passed`. `name` is the object's behind the prefix;
+        None asks the bucket itself. Raises Unavailable or StorageFull."""
+        url = self.place.base if name is None else f"{self.place.base}/{self.place.path(name)}"
+        started = time.perf_counter()
+        attempt, answer = 0, None
+        while answer is None or (answer.status in _AGAIN and attempt <= self.place.retries):
+            if attempt:
+                time.sleep(_FIRST_WAIT * 2 ** (attempt - 1))
+            attempt += 1
+            try:
+                answer = self._attempt(method, url, query or {}, headers or {}, body)
+            except _BROKEN as error:
+                if attempt > self.place.retries:
+                    raise unreachable(self.place, error) from error
+        self._observe(doing, time.perf_counter() - started)
+        if answer.status // 100 == 2 or answer.status in passed:
+            return answer
+        raise refusal(self.place, answer.status, answer.text, doing)
+
+    def _attempt(
+        self, method: str, url: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
+    ) -> Answer:
+        signed = authorized(
+            method,
+            url,
+            query,
+            headers,
+            payload=self._payload(body),
+            credentials=self._keys(),
+            region=self.place.region,
+            now=datetime.now(UTC),
+        )
+        path = urlsplit(url).path
+        target = f"{path}?{encoded(query)}" if query else path
+        connection, used = self._take()
+        try:
+            return self._converse(connection, method, target, body, signed)
+        except _BROKEN:
+            connection.close()
+            if not used:
+                raise
+        # The store may have closed a kept connection while nobody looked; that says nothing of how it is.
+        connection = self._open()
+        try:
+            return self._converse(connection, method, target, body, signed)
+        except _BROKEN:
+            connection.close()
+            raise
+
+    def _payload(self, body: bytes) -> str:
+        """TLS protects a body on its way already; over plain HTTP its digest is signed."""
+        if not body:
+            return _EMPTY
+        return UNSIGNED if self._secure else hashlib.sha256(body).hexdigest()
+
+    def _converse(
+        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        connection.request(method, target, body=body or None, headers={**headers, "content-length": str(len(body))})
+        response = connection.getresponse()
+        answer = Answer(
+            response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        )
+        if response.will_close:
+            connection.close()
+        else:
+            self._keep(connection)
+        return answer
+
+    def _open(self) -> http.client.HTTPConnection:
+        timeout = self.place.timeout.total_seconds()
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+
+    def _take(self) -> tuple[http.client.HTTPConnection, bool]:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop(), True
+        return self._open(), False
+
+    def _keep(self, connection: http.client.HTTPConnection) -> None:
+        with self._lock:
+            if len(self._idle) < _IDLE:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.close()
