@@ -89,8 +89,9 @@ class Uploads:
         file_id = str(uuid.uuid4())
 
         async def work(unit: Unit) -> File:
-            await publication.charge(unit, principal, blob.size, 1)
+            # The file before the ledger, as every unit takes them: two that wait for each other would both fail.
             file = await publication.named(unit, declaration)
+            await publication.charge(unit, principal, blob.size, 1)
             if file is None:
                 file = publication.new_file(principal, declaration, file_id, now, State.RECEIVED, blob)
                 await unit.files.add(file)

@@ -17,13 +17,22 @@ def events_of(company_id: int) -> str:
 
 
 class Executor(Protocol):
-    """One transaction. Rows are tuples in the order of the query's columns."""
+    """One transaction. Rows are tuples in the order of the query's columns. `alone`: no other transaction writes
+    meanwhile, so there is nothing to lock."""
+
+    @property
+    def alone(self) -> bool: ...
 
     async def one(self, query: str, /, **params: Any) -> Row | None: ...
     async def all(self, query: str, /, **params: Any) -> list[Row]: ...
 
     async def run(self, query: str, /, **params: Any) -> int:
         """The number of rows written."""
+        ...
+
+    async def hold(self, query: str, /, **params: Any) -> bool:
+        """Locks the rows that the query finds until the transaction ends; whether there were any. Where who writes is
+        alone, and in a transaction that only reads, nothing is asked and the answer is True."""
         ...
 
     def signal(self, topic: str) -> None:
@@ -36,6 +45,10 @@ class Engine(Protocol):
 
     async def transact(self, work: Callable[[Executor], Awaitable[T]]) -> T: ...
     async def look(self, work: Callable[[Executor], Awaitable[T]]) -> T: ...
+
+    async def once(self, query: str, topic: str | None, /, **params: Any) -> int:
+        """A transaction of one statement: the number of rows written, and the topic signalled if there were any."""
+        ...
 
 
 class Part:

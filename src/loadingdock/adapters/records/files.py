@@ -19,17 +19,19 @@ class FileRows(Part):
     __slots__ = ()
 
     async def get(self, id: str) -> File | None:
-        row = await self._db.one("file_by_id", company_id=self._company_id, id=id)
-        return None if row is None else file_of(row)
+        return await self._locked("file_by_id", "file_lock", id=id)
 
     async def by_alias(self, alias: str) -> File | None:
-        row = await self._db.one("file_by_alias", company_id=self._company_id, alias=alias)
-        return None if row is None else file_of(row)
+        return await self._locked("file_by_alias", "file_lock_by_alias", alias=alias)
 
     async def by_name(self, namespace: str, name: str) -> File | None:
         """In the namespace "" names are not unique, so none is found there."""
-        row = await self._db.one("file_by_name", company_id=self._company_id, namespace=namespace, name=nfc(name))
-        return None if row is None else file_of(row)
+        name = nfc(name)
+        file = await self._locked("file_by_name", "file_lock_by_name", namespace=namespace, name=name)
+        if file is None and namespace and not self._db.alone:
+            await self._db.hold("file_name_turn", company_id=self._company_id, name=name)
+            file = await self._locked("file_by_name", "file_lock_by_name", namespace=namespace, name=name)
+        return file
 
     async def list(self, filter: FileFilter, *, limit: int, cursor: str | None = None) -> Page[File]:
         before, before_id = None, None
@@ -109,19 +111,24 @@ class FileRows(Part):
     async def version(self, id: str, number: int) -> Version | None:
         if not storable(number):
             return None
+        await self._hold(id)
         row = await self._db.one("version_get", company_id=self._company_id, file_id=id, number=number)
         return None if row is None else version_of(row)
 
     async def versions(self, id: str) -> tuple[Version, ...]:
+        await self._hold(id)
         return tuple(map(version_of, await self._db.all("version_list", company_id=self._company_id, file_id=id)))
 
     async def add_version(self, version: Version) -> None:
+        await self._hold(version.file_id)
         await self._require(version.file_id)
         await self._insert(version)
         await self.set_latest(version.file_id, version.number)
 
     async def save_version(self, version: Version, *, was: State) -> bool:
         params = version_params(version)
+        if version.state is not was:
+            await self._hold(version.file_id)  # before its version, as everybody does
         if not await self._db.run("version_save", **params, company_id=self._own(version.company_id), was=was.value):
             return False
         if version.state is not was:
@@ -137,6 +144,17 @@ class FileRows(Part):
     async def set_latest(self, id: str, number: int) -> None:
         if not await self._db.run("file_set_latest", company_id=self._company_id, id=id, number=number):
             raise NotFound("version")
+
+    async def _locked(self, query: str, lock: str, **key: str) -> File | None:
+        """The file as it is and stays until the unit ends."""
+        while True:
+            held = await self._db.hold(lock, company_id=self._company_id, **key)
+            row = await self._db.one(query, company_id=self._company_id, **key)
+            if row is None or held:  # else it came between the two statements
+                return None if row is None else file_of(row)
+
+    async def _hold(self, id: str) -> None:
+        await self._db.hold("file_lock", company_id=self._company_id, id=id)
 
     async def _insert(self, version: Version) -> None:
         params = version_params(version)
@@ -166,6 +184,7 @@ class AttachmentRows(Part):
         return bool(added)
 
     async def remove(self, file_id: str, reference: str) -> bool:
+        await self._db.hold("file_lock", company_id=self._company_id, id=file_id)
         removed = await self._db.run(
             "attachment_remove", company_id=self._company_id, file_id=file_id, reference=reference
         )

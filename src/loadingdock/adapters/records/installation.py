@@ -19,6 +19,7 @@ class SecretRows:
         self._db = db
 
     async def signing_keys(self) -> tuple[SigningKey, ...]:
+        await self._db.hold("signing_keys_turn")
         rows = await self._db.all("signing_keys")
         return tuple(
             SigningKey(id, pem, moment(created), moment_or_none(retired)) for id, pem, created, retired in rows

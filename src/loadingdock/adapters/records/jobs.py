@@ -70,13 +70,18 @@ class SqlJobQueue:
         at = micros(now)
         among = None if kinds is None else json.dumps(list(kinds))
 
-        async def work(db: Executor) -> tuple[Job, ...]:
+        async def work(db: Executor) -> tuple[Job, ...] | None:
             await db.run("jobs_release_lost", now=at)
-            chosen = await _choose(db, at, among, limit, cap)
+            companies = await _companies(db, at, among, limit, cap)
+            if companies is None:
+                return None
+            chosen = await _choose(db, at, among, limit, companies)
             rows = [await db.one("job_claim", id=id, worker=worker, lease_until=at + micros_of(lease)) for id in chosen]
             return tuple(_job(row) for row in rows if row is not None)
 
-        return await self._engine.transact(work)
+        while (jobs := await self._engine.transact(work)) is None:
+            pass  # others claimed meanwhile what was seen; each time round one of them went on
+        return jobs
 
     async def heartbeat(self, job: Job, *, lease: timedelta, now: datetime) -> bool:
         return await self._held(job, "job_heartbeat", lease_until=micros(now) + micros_of(lease))
@@ -96,13 +101,7 @@ class SqlJobQueue:
     async def _held(self, job: Job, query: str, topic: str | None = None, **params: Any) -> bool:
         """Runs what only the holder may; ending a job rings, because it makes room under its company's cap."""
 
-        async def work(db: Executor) -> bool:
-            held = bool(await db.run(query, id=job.id, fence=job.fence, **params))
-            if held and topic is not None:
-                db.signal(topic)
-            return held
-
-        return await self._engine.transact(work)
+        return bool(await self._engine.once(query, topic, id=job.id, fence=job.fence, **params))
 
     async def list(
         self, *, state: str | None = None, company_id: int | None = None, limit: int = 100
@@ -129,10 +128,7 @@ class SqlJobQueue:
         return due, running, dead, (at - since) / 1_000_000
 
     async def due(self, name: str, every: timedelta, now: datetime) -> bool:
-        async def work(db: Executor) -> bool:
-            return bool(await db.run("schedule_due", name=name, every=micros_of(every), now=micros(now)))
-
-        return await self._engine.transact(work)
+        return bool(await self._engine.once("schedule_due", None, name=name, every=micros_of(every), now=micros(now)))
 
     async def wait(self, timeout: timedelta) -> None:
         """What was committed since this task's last `claim` counts: nothing falls between the two. A job that only
@@ -140,10 +136,27 @@ class SqlJobQueue:
         await self._bell.wait(JOBS, timeout.total_seconds())
 
 
-async def _choose(db: Executor, now: int, kinds: str | None, limit: int, cap: int) -> Sequence[str]:
+async def _companies(db: Executor, now: int, kinds: str | None, limit: int, cap: int) -> Sequence[Row] | None:
+    """The companies whose jobs may be claimed here: (id, cap, running). None if that changed while it was found out.
+
+    Where others claim at the same time, a company that one of them is looking at is passed over; if all of them are
+    being looked at, this waits for the first. Their jobs are then counted again, as they are by now.
+    """
+    seen = await db.all("jobs_companies_due", now=now, kinds=kinds, cap=cap, limit=limit)
+    if db.alone or not seen:
+        return seen
+    turns = await db.all("jobs_turns", companies=json.dumps([id for id, _, _ in seen]))
+    mine = {id for (id,) in turns}
+    if not mine:
+        await db.hold("jobs_turn", company_id=seen[0][0])
+        mine = {seen[0][0]}
+    counted = await db.all("jobs_companies_due", now=now, kinds=kinds, cap=cap, limit=limit)
+    return [company for company in counted if company[0] in mine] or None
+
+
+async def _choose(db: Executor, now: int, kinds: str | None, limit: int, companies: Sequence[Row]) -> Sequence[str]:
     """The ids to claim: the n-th job of a company competes as if n-1 more of its jobs were running; among equals the
     one that is due longest goes first. A company beyond the first `limit` in that order cannot be reached."""
-    companies = await db.all("jobs_companies_due", now=now, kinds=kinds, cap=cap, limit=limit)
     candidates: list[tuple[int, int, str]] = []
     for company_id, room, running in companies:
         rows = await db.all("jobs_due", company_id=company_id, now=now, kinds=kinds, limit=min(limit, room - running))

@@ -56,6 +56,7 @@ class EventRows(Part):
 
     async def add(self, at: datetime, kind: str, subject: str, data: Mapping[str, Any]) -> None:
         company_id = self._tenant()
+        await self._db.hold("event_turn", company_id=company_id)
         await self._db.run(
             "event_add", at=micros(at), company_id=company_id, kind=kind, subject=subject, data=to_json(data)
         )
@@ -84,7 +85,7 @@ class IdempotencyRows(Part):
         ):
             return None
         row = await self._db.one("idempotency_get", company_id=self._company_id, key=key)
-        if row is None:  # released between the two statements, on an engine where that can be
+        if row is None:  # released between the two statements
             return await self.begin(key, fingerprint, at)
         kept, status, headers, body = row
         return StoredResponse(kept, status, from_json(headers), b"" if body is None else bytes(body))

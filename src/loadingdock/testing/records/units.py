@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from loadingdock.core.errors import AlreadyExists, NotFound, Unavailable
-from loadingdock.core.model import Company, Usage
-from loadingdock.core.ports import Unit
-from loadingdock.testing.records.store import NOW, SOON, Store, StoreContract, a_file
+from loadingdock.core.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
+from loadingdock.core.model import Company, OAuthClient, Page, Usage
+from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.testing.records.store import HOUR, NOW, SOON, Store, StoreContract, a_file
 
 
 class Broken(Exception):
@@ -163,6 +164,40 @@ class UnitContract(StoreContract):
                 await unit.jobs.enqueue("process", "x", at=NOW)
 
         await store.records.write(987654321, work)
+
+    async def test_a_handled_error_of_the_engine_does_not_end_the_work(self, store: Store, company: Company) -> None:
+        nobody = replace(company, id=987654321)
+
+        async def work(unit: Unit) -> None:
+            await unit.companies.save(replace(company, name="before"))
+            client = OAuthClient("c", (company.id, nobody.id), "digest", frozenset(), HOUR, NOW)
+            with pytest.raises(NotFound):
+                await unit.clients.add(client)
+            await unit.companies.save(replace(company, name="after"))
+
+        await store.write(company, work)
+        saved = await store.read(None, lambda unit: unit.companies.by_id(company.id))
+        assert saved == replace(company, name="after")
+
+    @pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+    async def test_a_text_that_cannot_be_kept_is_refused(self, store: Store, company: Company, text: str) -> None:
+        with pytest.raises(InvalidInput):
+            await store.add_file(company, owner=text)
+        assert await store.read(company, lambda unit: unit.files.list(FileFilter(), limit=1)) == Page(())
+
+    async def test_what_cannot_be_kept_is_not_found(self, store: Store, company: Company) -> None:
+        async def work(unit: Unit) -> None:
+            assert await unit.files.get("a\0b") is None
+            assert await unit.users.get("a\0b") is None
+            assert await unit.files.list(FileFilter(search="a\0b"), limit=1) == Page(())
+            assert await unit.files.list_offset(FileFilter(owner="a\0b"), limit=1, offset=0) == Page((), total=0)
+
+        await store.read(company, work)
+        await store.write(company, work)
+
+    async def test_a_number_that_cannot_be_kept_is_refused(self, store: Store, company: Company) -> None:
+        with pytest.raises(InvalidInput):
+            await store.add_file(company, size=2**63)
 
     async def test_two_processes_write_to_one_database(self, store: Store, company: Company) -> None:
         async def charge(store: Store) -> None:

@@ -4,41 +4,41 @@
 
 CREATE TABLE companies (
     id          {serial},
-    code        TEXT   NOT NULL UNIQUE,
+    code        {text} NOT NULL UNIQUE,
     number      BIGINT NOT NULL UNIQUE,
-    name        TEXT   NOT NULL,
+    name        {text} NOT NULL,
     created_at  BIGINT NOT NULL,
     disabled_at BIGINT,
-    settings    TEXT,
+    settings    {text},
     job_cap     BIGINT -- from the settings, where a claim can compare it
 );
 
 CREATE TABLE users (
     company_id    BIGINT NOT NULL REFERENCES companies (id),
-    name          TEXT   NOT NULL,
-    password_hash TEXT   NOT NULL,
-    permissions   TEXT   NOT NULL,
+    name          {text} NOT NULL,
+    password_hash {text} NOT NULL,
+    permissions   {text} NOT NULL,
     created_at    BIGINT NOT NULL,
     disabled_at   BIGINT,
-    md5_hash      TEXT,
+    md5_hash      {text},
     PRIMARY KEY (company_id, name)
 );
 
 CREATE TABLE api_keys (
     company_id  BIGINT NOT NULL REFERENCES companies (id),
-    id          TEXT   NOT NULL,
-    digest      TEXT   NOT NULL UNIQUE,
-    label       TEXT   NOT NULL,
-    permissions TEXT   NOT NULL,
+    id          {text} NOT NULL,
+    digest      {text} NOT NULL UNIQUE,
+    label       {text} NOT NULL,
+    permissions {text} NOT NULL,
     created_at  BIGINT NOT NULL,
     revoked_at  BIGINT,
     PRIMARY KEY (company_id, id)
 );
 
 CREATE TABLE clients (
-    id            TEXT   NOT NULL PRIMARY KEY,
-    secret_digest TEXT   NOT NULL,
-    permissions   TEXT   NOT NULL,
+    id            {text} NOT NULL PRIMARY KEY,
+    secret_digest {text} NOT NULL,
+    permissions   {text} NOT NULL,
     token_ttl     BIGINT NOT NULL,
     created_at    BIGINT NOT NULL,
     revoked_at    BIGINT
@@ -46,7 +46,7 @@ CREATE TABLE clients (
 
 -- place 0 is the client's home.
 CREATE TABLE client_companies (
-    client_id  TEXT   NOT NULL REFERENCES clients (id),
+    client_id  {text} NOT NULL REFERENCES clients (id),
     place      BIGINT NOT NULL,
     company_id BIGINT NOT NULL REFERENCES companies (id),
     PRIMARY KEY (client_id, place)
@@ -54,14 +54,14 @@ CREATE TABLE client_companies (
 CREATE INDEX client_companies_by_company ON client_companies (company_id, client_id);
 
 CREATE TABLE signing_keys (
-    id          TEXT   NOT NULL PRIMARY KEY,
-    private_pem TEXT   NOT NULL,
+    id          {text} NOT NULL PRIMARY KEY,
+    private_pem {text} NOT NULL,
     created_at  BIGINT NOT NULL,
     retired_at  BIGINT
 );
 
 CREATE TABLE installation (
-    name  TEXT    NOT NULL PRIMARY KEY,
+    name  {text}  NOT NULL PRIMARY KEY,
     value {bytes} NOT NULL
 );
 
@@ -69,22 +69,22 @@ CREATE TABLE installation (
 -- or deleted, kept here so that lists can be narrowed by an index.
 CREATE TABLE files (
     company_id  BIGINT NOT NULL REFERENCES companies (id),
-    id          TEXT   NOT NULL,
-    api         TEXT   NOT NULL,
-    namespace   TEXT   NOT NULL,
-    name        TEXT   NOT NULL,
-    name_nfc    TEXT   NOT NULL,
-    name_folded TEXT   NOT NULL,
-    alias       TEXT,
-    owner       TEXT,
-    acl         TEXT   NOT NULL,
+    id          {text} NOT NULL,
+    api         {text} NOT NULL,
+    namespace   {text} NOT NULL,
+    name        {text} NOT NULL,
+    name_nfc    {text} NOT NULL,
+    name_folded {text} NOT NULL,
+    alias       {text},
+    owner       {text},
+    acl         {text} NOT NULL,
     created_at  BIGINT NOT NULL,
     expires_at  BIGINT,
     deleted_at  BIGINT,
     attached    BIGINT NOT NULL,
-    attributes  TEXT,
+    attributes  {text},
     latest      BIGINT NOT NULL,
-    state       TEXT   NOT NULL,
+    state       {text} NOT NULL,
     PRIMARY KEY (company_id, id)
 );
 CREATE UNIQUE INDEX files_by_alias ON files (company_id, alias) WHERE alias IS NOT NULL AND deleted_at IS NULL;
@@ -100,21 +100,21 @@ CREATE INDEX files_expiring ON files (expires_at)
 
 CREATE TABLE versions (
     company_id    BIGINT NOT NULL,
-    file_id       TEXT   NOT NULL,
+    file_id       {text} NOT NULL,
     number        BIGINT NOT NULL,
-    state         TEXT   NOT NULL,
+    state         {text} NOT NULL,
     created_at    BIGINT NOT NULL,
     updated_at    BIGINT NOT NULL,
-    declared_type TEXT,
-    detected_type TEXT,
+    declared_type {text},
+    detected_type {text},
     size          BIGINT NOT NULL,
-    sha256        TEXT,
-    blob_key      TEXT,
-    text_key      TEXT,
-    steps         TEXT,
-    warnings      TEXT,
-    reason        TEXT,
-    attributes    TEXT,
+    sha256        {text},
+    blob_key      {text},
+    text_key      {text},
+    steps         {text},
+    warnings      {text},
+    reason        {text},
+    attributes    {text},
     PRIMARY KEY (company_id, file_id, number),
     FOREIGN KEY (company_id, file_id) REFERENCES files (company_id, id)
 );
@@ -126,8 +126,8 @@ CREATE INDEX versions_to_clear ON versions (company_id, file_id, number)
 
 CREATE TABLE attachments (
     company_id BIGINT NOT NULL,
-    file_id    TEXT   NOT NULL,
-    reference  TEXT   NOT NULL,
+    file_id    {text} NOT NULL,
+    reference  {text} NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (company_id, file_id, reference),
     FOREIGN KEY (company_id, file_id) REFERENCES files (company_id, id)
@@ -136,18 +136,18 @@ CREATE TABLE attachments (
 -- received counts the durable bytes of a resumable upload: its offset.
 CREATE TABLE uploads (
     company_id    BIGINT NOT NULL,
-    id            TEXT   NOT NULL,
-    file_id       TEXT   NOT NULL,
+    id            {text} NOT NULL,
+    file_id       {text} NOT NULL,
     version       BIGINT NOT NULL,
     max_size      BIGINT NOT NULL,
     created_at    BIGINT NOT NULL,
     expires_at    BIGINT NOT NULL,
     size          BIGINT,
-    content_type  TEXT,
-    sha256        TEXT,
-    allowed_types TEXT,
+    content_type  {text},
+    sha256        {text},
+    allowed_types {text},
     received      BIGINT NOT NULL,
-    staging_key   TEXT,
+    staging_key   {text},
     completed_at  BIGINT,
     aborted_at    BIGINT,
     PRIMARY KEY (company_id, id),
@@ -164,21 +164,21 @@ CREATE TABLE ledger (
 );
 
 CREATE TABLE jobs (
-    id          TEXT   NOT NULL PRIMARY KEY,
+    id          {text} NOT NULL PRIMARY KEY,
     company_id  BIGINT NOT NULL REFERENCES companies (id),
-    kind        TEXT   NOT NULL,
-    subject     TEXT   NOT NULL,
-    payload     TEXT,
-    state       TEXT   NOT NULL,
+    kind        {text} NOT NULL,
+    subject     {text} NOT NULL,
+    payload     {text},
+    state       {text} NOT NULL,
     attempts    BIGINT NOT NULL,
     run_at      BIGINT NOT NULL,
     created_at  BIGINT NOT NULL,
     fence       BIGINT NOT NULL,
     lease_until BIGINT,
-    worker      TEXT,
-    memo        TEXT,
-    dedupe_key  TEXT,
-    last_error  TEXT,
+    worker      {text},
+    memo        {text},
+    dedupe_key  {text},
+    last_error  {text},
     finished_at BIGINT
 );
 CREATE UNIQUE INDEX jobs_by_dedupe_key ON jobs (company_id, dedupe_key)
@@ -188,7 +188,7 @@ CREATE INDEX jobs_running ON jobs (company_id, lease_until) WHERE state = 'runni
 CREATE INDEX jobs_finished ON jobs (state, finished_at) WHERE finished_at IS NOT NULL;
 
 CREATE TABLE schedules (
-    name    TEXT   NOT NULL PRIMARY KEY,
+    name    {text} NOT NULL PRIMARY KEY,
     last_at BIGINT NOT NULL
 );
 
@@ -197,13 +197,13 @@ CREATE TABLE audit (
     seq        {serial},
     at         BIGINT NOT NULL,
     company_id BIGINT NOT NULL,
-    actor      TEXT   NOT NULL,
-    action     TEXT   NOT NULL,
-    subject    TEXT   NOT NULL,
-    outcome    TEXT   NOT NULL,
-    address    TEXT,
-    trace_id   TEXT,
-    detail     TEXT
+    actor      {text} NOT NULL,
+    action     {text} NOT NULL,
+    subject    {text} NOT NULL,
+    outcome    {text} NOT NULL,
+    address    {text},
+    trace_id   {text},
+    detail     {text}
 );
 CREATE INDEX audit_by_company ON audit (company_id, seq);
 CREATE INDEX audit_by_subject ON audit (company_id, subject, seq);
@@ -213,19 +213,19 @@ CREATE TABLE events (
     seq        {serial},
     at         BIGINT NOT NULL,
     company_id BIGINT NOT NULL REFERENCES companies (id),
-    kind       TEXT   NOT NULL,
-    subject    TEXT   NOT NULL,
-    data       TEXT
+    kind       {text} NOT NULL,
+    subject    {text} NOT NULL,
+    data       {text}
 );
 CREATE INDEX events_by_company ON events (company_id, seq);
 
 CREATE TABLE idempotency (
     company_id  BIGINT NOT NULL REFERENCES companies (id),
-    key         TEXT   NOT NULL,
-    fingerprint TEXT   NOT NULL,
+    key         {text} NOT NULL,
+    fingerprint {text} NOT NULL,
     created_at  BIGINT NOT NULL,
     status      BIGINT,
-    headers     TEXT,
+    headers     {text},
     body        {bytes},
     PRIMARY KEY (company_id, key)
 );

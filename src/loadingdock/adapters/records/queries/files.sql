@@ -115,6 +115,20 @@ WHERE company_id = :company_id AND file_id = :file_id AND number = :number AND s
 -- name: file_exists
 SELECT 1 FROM files WHERE company_id = :company_id AND id = :id;
 
+-- A file is locked before it is read, in a statement of its own: one that waits for a row goes on with what it had read
+-- of others before it waited.
+-- name: file_lock
+SELECT 1 FROM files WHERE company_id = :company_id AND id = :id {held};
+-- name: file_lock_by_alias
+SELECT 1 FROM files WHERE company_id = :company_id AND alias = :alias AND deleted_at IS NULL {held};
+-- name: file_lock_by_name
+SELECT 1 FROM files
+WHERE company_id = :company_id AND namespace = :namespace AND name_nfc = :name
+AND namespace <> '' AND deleted_at IS NULL {held};
+-- Of those who look for a name in order to take it, the first takes it, and the others find it taken.
+-- name: file_name_turn
+SELECT {turn_of :name :company_id};
+
 -- name: attachment_add
 INSERT INTO attachments (company_id, file_id, reference, created_at)
 VALUES (:company_id, :file_id, :reference, :created_at)

@@ -38,7 +38,7 @@ LIMIT :limit;
 -- name: ledger_drift
 SELECT l.company_id, l.bytes, l.files, COALESCE(c.bytes, 0), COALESCE(c.files, 0)
 FROM ledger l LEFT JOIN (
-    SELECT company_id, SUM(size) AS bytes, COUNT(*) AS files FROM versions
+    SELECT company_id, CAST(SUM(size) AS BIGINT) AS bytes, COUNT(*) AS files FROM versions
     WHERE blob_key IS NOT NULL
     GROUP BY company_id
 ) c ON c.company_id = l.company_id

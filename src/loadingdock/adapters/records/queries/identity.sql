@@ -1,7 +1,7 @@
 -- fragment: company
 SELECT id, code, number, name, created_at, disabled_at, settings FROM companies
 -- name: company_by_id
-{company} WHERE id = :id;
+{company} WHERE id = :id {held};
 -- name: company_by_code
 {company} WHERE code = :code;
 -- name: company_by_number
@@ -18,7 +18,7 @@ WHERE id = :id;
 -- fragment: user
 SELECT company_id, name, password_hash, permissions, created_at, disabled_at, md5_hash FROM users
 -- name: user_get
-{user} WHERE company_id = :company_id AND name = :name;
+{user} WHERE company_id = :company_id AND name = :name {held};
 -- name: user_list
 {user} WHERE company_id = :company_id ORDER BY name;
 -- name: user_add

@@ -1,5 +1,8 @@
 -- name: signing_keys
 SELECT id, private_pem, created_at, retired_at FROM signing_keys ORDER BY created_at DESC, id DESC;
+-- Who makes a key because there is none does so alone.
+-- name: signing_keys_turn
+SELECT {turn 0};
 -- name: signing_key_add
 INSERT INTO signing_keys (id, private_pem, created_at, retired_at)
 VALUES (:id, :private_pem, :created_at, :retired_at)

@@ -7,12 +7,12 @@ INSERT INTO jobs (id, company_id, kind, subject, payload, state, attempts, run_a
 VALUES (:id, :company_id, :kind, :subject, :payload, 'waiting', 0, :run_at, :at, 0, :dedupe_key)
 ON CONFLICT DO NOTHING;
 -- name: job_holds
-SELECT 1 FROM jobs WHERE company_id = :company_id AND id = :id AND fence = :fence AND state = 'running';
+SELECT 1 FROM jobs WHERE company_id = :company_id AND id = :id AND fence = :fence AND state = 'running' {held};
 
 -- A lease that ran out gives the job back: whoever held it holds it no longer.
 -- name: jobs_release_lost
 UPDATE jobs SET state = 'waiting', lease_until = NULL, worker = NULL
-WHERE state = 'running' AND lease_until <= :now;
+WHERE id IN (SELECT id FROM jobs WHERE state = 'running' AND lease_until <= :now {passing_over});
 -- The companies with due jobs and room under the cap, those with the fewest running first: a walk over the index of
 -- waiting jobs from company to company, however many jobs each of them has.
 -- name: jobs_companies_due
@@ -37,12 +37,17 @@ SELECT id, cap, running FROM standing
 WHERE running < cap AND oldest IS NOT NULL
 ORDER BY running, oldest, id
 LIMIT :limit;
+-- A company's running jobs are counted and claimed by one at a time, each company by itself.
+-- name: jobs_turns
+SELECT CAST(value AS BIGINT) FROM ({each :companies}) AS asked WHERE {free_turn value};
+-- name: jobs_turn
+SELECT {turn :company_id};
 -- name: jobs_due
 SELECT run_at, id FROM jobs
 WHERE state = 'waiting' AND company_id = :company_id AND run_at <= :now
 AND kind IN ({each :kinds}) -- when :kinds
 ORDER BY run_at, id
-LIMIT :limit;
+LIMIT :limit {passing_over};
 -- name: job_claim
 UPDATE jobs
 SET state = 'running', worker = :worker, lease_until = :lease_until, fence = fence + 1, attempts = attempts + 1

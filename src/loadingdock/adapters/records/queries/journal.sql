@@ -10,6 +10,9 @@ AND seq < :before -- when :before
 ORDER BY seq DESC
 LIMIT :limit;
 
+-- A company's events are committed in the order of their numbers, so that who has read one has missed none before it.
+-- name: event_turn
+SELECT 1 FROM ledger WHERE company_id = :company_id {held};
 -- name: event_add
 INSERT INTO events (at, company_id, kind, subject, data) VALUES (:at, :company_id, :kind, :subject, :data);
 -- name: events_after
@@ -24,7 +27,7 @@ SELECT MAX(seq) FROM events WHERE company_id = :company_id;
 INSERT INTO idempotency (company_id, key, fingerprint, created_at) VALUES (:company_id, :key, :fingerprint, :at)
 ON CONFLICT DO NOTHING;
 -- name: idempotency_get
-SELECT fingerprint, status, headers, body FROM idempotency WHERE company_id = :company_id AND key = :key;
+SELECT fingerprint, status, headers, body FROM idempotency WHERE company_id = :company_id AND key = :key {held};
 -- name: idempotency_finish
 UPDATE idempotency SET status = :status, headers = :headers, body = :body
 WHERE company_id = :company_id AND key = :key AND fingerprint = :fingerprint AND status IS NULL;

@@ -3,7 +3,7 @@ id, company_id, file_id, version, max_size, created_at, expires_at, size, conten
 received, staging_key, completed_at, aborted_at
 -- name: upload_get
 SELECT {upload_columns}
-FROM uploads WHERE company_id = :company_id AND id = :id;
+FROM uploads WHERE company_id = :company_id AND id = :id {held};
 -- name: upload_of_file
 SELECT {upload_columns}
 FROM uploads WHERE company_id = :company_id AND file_id = :file_id AND version = :version

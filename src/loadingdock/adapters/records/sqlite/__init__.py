@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 import apsw
 
 from loadingdock.adapters.records.bell import Bell
-from loadingdock.adapters.records.executor import Executor, events_of
+from loadingdock.adapters.records.executor import Executor
 from loadingdock.adapters.records.jobs import SqlJobQueue
 from loadingdock.adapters.records.sqlite import schema
 from loadingdock.adapters.records.sqlite.calls import Call, Mailboxes
 from loadingdock.adapters.records.sqlite.connection import refusal
 from loadingdock.adapters.records.sqlite.readers import Readers
 from loadingdock.adapters.records.sqlite.writer import Writer
+from loadingdock.adapters.records.watching import watch
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import Event
 from loadingdock.core.ports import Examination, Unit
@@ -25,7 +26,6 @@ from loadingdock.core.ports import Examination, Unit
 T = TypeVar("T")
 
 _READERS = 3
-_EVENTS = 100  # events of one answer to `watch`
 
 
 class SqliteRecords:
@@ -69,6 +69,15 @@ class SqliteRecords:
     async def look(self, work: Callable[[Executor], Awaitable[T]]) -> T:
         return await self._submit(self._readers, work, None, True)
 
+    async def once(self, query: str, topic: str | None, /, **params: Any) -> int:
+        async def work(db: Executor) -> int:
+            written = await db.run(query, **params)
+            if written and topic is not None:
+                db.signal(topic)
+            return written
+
+        return await self.transact(work)
+
     async def _submit(
         self,
         threads: Writer | Readers,
@@ -84,20 +93,7 @@ class SqliteRecords:
         return result
 
     async def watch(self, company_id: int, after: int, timeout: timedelta) -> tuple[Event, ...]:
-        loop = asyncio.get_running_loop()
-        end = loop.time() + timeout.total_seconds()
-        topic = events_of(company_id)
-
-        async def work(unit: Unit) -> tuple[Event, ...]:
-            return await unit.events.after(after, limit=_EVENTS)
-
-        while True:
-            seen = self._bell.count(topic)
-            if events := await self.read(company_id, work):
-                return events
-            if (left := end - loop.time()) <= 0:
-                return ()
-            await self._bell.wait(topic, left, seen)
+        return await watch(self, self._bell, company_id, after, timeout)
 
     async def ping(self) -> None:
         """Raises Unavailable("database"); for good once a commit has met an I/O error."""

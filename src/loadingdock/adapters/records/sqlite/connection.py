@@ -15,9 +15,16 @@ from loadingdock.core.errors import DockError, InvalidInput, NotFound, StorageFu
 # SQLite's words for what the shared SQL leaves open.
 WORDS = {
     "serial": "INTEGER PRIMARY KEY",
+    "text": "TEXT",
     "bytes": "BLOB",
     "each": "SELECT value FROM json_each({0})",
     "contains": "instr({0}, {1}) > 0",
+    # Who writes is alone: there is nobody to lock out, to pass over or to wait for.
+    "held": "",
+    "passing_over": "",
+    "turn": "1",
+    "turn_of": "1",
+    "free_turn": "1",
     "append_only": "\n".join(
         f"CREATE TRIGGER {{0}}_no_{deed} BEFORE {deed} ON {{0}} BEGIN SELECT RAISE(ABORT, '{{0}} is append-only'); END;"
         for deed in ("UPDATE", "DELETE")
@@ -72,6 +79,7 @@ class SqliteExecutor:
     """
 
     __slots__ = ("_changes", "_execute", "refused", "topics")
+    alone = True
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.cursor().execute
@@ -87,11 +95,17 @@ class SqliteExecutor:
         return self._rows(query, params)
 
     async def run(self, query: str, /, **params: Any) -> int:
+        for value in params.values():
+            if type(value) is str and "\0" in value:  # which other engines cannot hold
+                raise InvalidInput("A text must not hold a NUL.")
         try:
             self._execute(_PLAIN.get(query) or QUERIES[query].text(params), params)
         except (apsw.Error, OverflowError, UnicodeEncodeError) as error:
             raise self._meaning(error) from error
         return self._changes()
+
+    async def hold(self, query: str, /, **params: Any) -> bool:
+        return True
 
     def signal(self, topic: str) -> None:
         self.topics.append(topic)

@@ -1,0 +1,168 @@
+"""Running named queries inside a transaction, and what PostgreSQL's errors mean to the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import Any
+
+import psycopg
+from psycopg import errors
+
+from loadingdock.adapters.records.executor import Row
+from loadingdock.adapters.records.postgres.connection import READING, WRITING, Connection, Statements
+from loadingdock.core.errors import DockError, InvalidInput, NotFound, StorageFull, Unavailable
+
+_READING = Statements(READING)
+_WRITING = Statements(WRITING)
+
+Refusal = Callable[[], DockError]
+
+
+class Fate(Enum):
+    """What an error makes of its transaction."""
+
+    STATEMENT = auto()  # the statement is wrong; the transaction is over, but the same work may do without it
+    AGAIN = auto()  # another transaction was in the way
+    LOST = auto()  # the connection is gone, and what was not committed with it
+    REFUSED = auto()  # the server cannot do it now
+
+
+def fate(error: psycopg.Error) -> Fate:
+    match error:
+        # A unique index refused what a look just before had found to be free: the next look will find it taken.
+        case errors.SerializationFailure() | errors.DeadlockDetected() | errors.UniqueViolation():
+            return Fate.AGAIN
+        # A server that became another's standby, or that is about to end.
+        case errors.ReadOnlySqlTransaction() | errors.AdminShutdown() | errors.CrashShutdown():
+            return Fate.LOST
+        case errors.CannotConnectNow() | errors.IdleInTransactionSessionTimeout():
+            return Fate.LOST
+        case psycopg.OperationalError() | psycopg.InterfaceError() if (error.sqlstate or "08").startswith("08"):
+            return Fate.LOST
+        case _ if refusal(error) is not None:
+            return Fate.REFUSED
+        case _:
+            return Fate.STATEMENT
+
+
+def refusal(error: psycopg.Error) -> Refusal | None:
+    """What to tell the core when the server as a whole cannot go on; None if it can."""
+    match error:
+        case errors.DiskFull():
+            return StorageFull
+        case errors.LockNotAvailable() | errors.QueryCanceled():
+            return busy
+        case _ if (error.sqlstate or "08")[:2] in {"08", "28", "3D", "53", "57", "58", "XX"}:
+            return unavailable
+        case _:
+            return None
+
+
+def unavailable() -> Unavailable:
+    return Unavailable("database")
+
+
+def busy() -> Unavailable:
+    """Others are in the way, not for long."""
+    return Unavailable("database", retry_after=1)
+
+
+class PostgresExecutor:
+    """One transaction that writes or only reads.
+
+    `fate` is what an error made of the transaction, even if the work handled it and `went_on`. With `careful` every
+    writing statement has its savepoint, so that a work may go on after one that failed.
+    """
+
+    __slots__ = ("_careful", "_connection", "_cursor", "_statements", "_writing", "error", "fate", "topics", "went_on")
+    alone = False
+
+    def __init__(self, connection: Connection, *, writing: bool, careful: bool = False) -> None:
+        self._connection = connection
+        self._cursor = psycopg.AsyncRawCursor(connection)
+        self._statements = _WRITING if writing else _READING
+        self._writing = writing
+        self._careful = careful
+        self.fate: Fate | None = None
+        self.error: psycopg.Error | None = None
+        self.went_on = False
+        self.topics: set[str] = set()
+
+    async def one(self, query: str, /, **params: Any) -> Row | None:
+        rows = await self.all(query, **params)
+        return rows[0] if rows else None
+
+    async def all(self, query: str, /, **params: Any) -> list[Row]:
+        try:
+            await self._execute(query, params)
+            rows: list[Row] = await self._cursor.fetchall()
+        except _Unfindable:
+            return []
+        return rows
+
+    async def run(self, query: str, /, **params: Any) -> int:
+        if not self._writing:
+            raise RuntimeError("a read wrote; this belongs into a write")
+        try:
+            if self._careful:
+                return await self._carefully(query, params)
+            await self._execute(query, params)
+        except _Unfindable:
+            raise InvalidInput("A text must not hold a NUL.") from None
+        return self._cursor.rowcount
+
+    async def hold(self, query: str, /, **params: Any) -> bool:
+        return not self._writing or await self.one(query, **params) is not None
+
+    def signal(self, topic: str) -> None:
+        self.topics.add(topic)
+
+    async def _execute(self, query: str, params: dict[str, Any]) -> None:
+        sql, values = self._statements.of(query, params)
+        self.went_on = self.fate is not None
+        try:
+            await self._cursor.execute(sql, values)
+        except psycopg.Error as error:
+            raise self._meaning(error) from error
+        except OverflowError:
+            raise InvalidInput("A number is too large to be kept.") from None
+        except UnicodeEncodeError:
+            raise InvalidInput("A text is not valid Unicode.") from None
+        except ValueError as error:
+            raise _Unfindable from error
+
+    async def _carefully(self, query: str, params: dict[str, Any]) -> int:
+        await self._connection.execute("SAVEPOINT careful")
+        try:
+            await self._execute(query, params)
+        except Exception:
+            if self.fate is Fate.STATEMENT:
+                await self._connection.execute("ROLLBACK TO SAVEPOINT careful")
+                self.fate = None
+            raise
+        return self._cursor.rowcount
+
+    def _meaning(self, error: psycopg.Error) -> Exception:
+        if self.fate is None:  # what follows a failed statement fails because of it
+            self.fate, self.error = fate(error), error
+        match self.fate:
+            case Fate.AGAIN:
+                return busy()
+            case Fate.LOST:
+                return unavailable()
+            case Fate.REFUSED:
+                return (refusal(error) or unavailable)()
+        match error:
+            case errors.ForeignKeyViolation():
+                return NotFound("company")  # of other references every query has made sure
+            case errors.NumericValueOutOfRange():
+                return InvalidInput("A number is too large to be kept.")
+            case psycopg.DataError():
+                return InvalidInput("A value cannot be kept.")
+            case _:
+                return error
+
+
+class _Unfindable(Exception):
+    """A text that no row can hold."""

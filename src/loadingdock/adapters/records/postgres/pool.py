@@ -1,0 +1,77 @@
+"""The connections of a process: taken for one transaction each, and made anew by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+import psycopg_pool
+
+from loadingdock.adapters.records.postgres.connection import Connection, configure
+from loadingdock.core.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 5.0  # seconds to wait for a connection before a caller is told to come again
+_RECONNECT = 4.0  # seconds of attempts with growing pauses; whoever asks next begins new ones
+
+
+class Pool:
+    """At most `size` connections. Those that broke are replaced; what a caller cannot be given in time is
+    Unavailable."""
+
+    def __init__(self, info: str, size: int) -> None:
+        self._pool = psycopg_pool.AsyncConnectionPool(
+            info,
+            kwargs={"autocommit": True, "prepare_threshold": 2},
+            configure=configure,
+            min_size=min(2, size),
+            max_size=size,
+            timeout=_PATIENCE,
+            reconnect_timeout=_RECONNECT,
+            name="records",
+            open=False,
+        )
+        self._checking: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        connection = await self.take()
+        try:
+            yield connection
+        finally:
+            await self.give_back(connection)
+
+    async def take(self) -> Connection:
+        try:
+            return await self._pool.getconn()
+        except (psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed):
+            raise Unavailable("database") from None
+
+    async def give_back(self, connection: Connection) -> None:
+        if connection.closed:
+            self._look_at_the_others()
+        await self._pool.putconn(connection)
+
+    def _look_at_the_others(self) -> None:
+        """Where one connection was lost, others were: they are found now, not one by one by those who take them."""
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check(), name="postgres-check")
+
+    async def _check(self) -> None:
+        try:
+            await self._pool.check()
+        except (psycopg.Error, psycopg_pool.PoolClosed) as error:
+            log.warning("connections could not be checked: %s", error)
+
+    async def close(self) -> None:
+        if self._checking is not None:
+            self._checking.cancel()
+            await asyncio.gather(self._checking, return_exceptions=True)
+        await self._pool.close()

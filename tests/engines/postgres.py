@@ -1,0 +1,136 @@
+"""PostgreSQL on a free port of the loopback and a Unix socket, with a fresh database for whoever asks for one.
+
+Needs Debian's `postgresql-15` or newer (`apt-get install --no-install-recommends postgresql`). The server refuses to
+run as root; where the tests do, it runs as the system's user `postgres`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.engines import absent
+
+_USER = "postgres"
+_CONFIGURATION = """
+listen_addresses = '127.0.0.1'
+port = {port}
+unix_socket_directories = '{folder}'
+max_connections = 200
+shared_buffers = 64MB
+max_wal_size = 4GB
+autovacuum = off
+deadlock_timeout = 200ms
+log_line_prefix = '%m [%p] '
+"""
+
+
+class Postgres:
+    """A server of one's own. `stop`, `kill` and `start` it as an operator, or a failing machine, would."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._data = folder / "data"
+        self._numbers = count(1)
+        self._as = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"] if os.geteuid() == 0 else []
+        self._programs = _programs()
+        self.port = _free_port()
+
+    def create(self) -> Postgres:
+        if self._as:
+            user = pwd.getpwnam(_USER)
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+        self._run("initdb", "-D", self._data, "-A", "trust", "-U", _USER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
+        with (self._data / "postgresql.conf").open("a") as configuration:
+            configuration.write(_CONFIGURATION.format(port=self.port, folder=self.folder))
+        return self
+
+    def start(self) -> Postgres:
+        self._run("pg_ctl", "-D", self._data, "-w", "-t", "60", "-l", self.folder / "log", "start")
+        return self
+
+    def stop(self, mode: str = "fast") -> None:
+        """`immediate` leaves at once, as at a power failure: the next start recovers from the log."""
+        self._run("pg_ctl", "-D", self._data, "-w", "-m", mode, "stop")
+
+    def close(self) -> None:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            self.stop("immediate")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def database(self, template: str = "template1") -> str:
+        """The URL of a fresh database, reached by the socket."""
+        name = f"test{os.getpid()}_{next(self._numbers)}"
+        self.ask(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
+        return self.url(name)
+
+    def drop(self, url: str) -> None:
+        self.ask(f"DROP DATABASE IF EXISTS {name_of(url)} WITH (FORCE)")
+
+    def connections(self, url: str) -> int:
+        """How many there are to that database."""
+        return len(self.ask(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name_of(url)}'"))
+
+    def url(self, name: str = _USER) -> str:
+        return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
+
+    def ask(self, statement: str, name: str = _USER) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.url(name), autocommit=True) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def _run(self, program: str, *arguments: object) -> None:
+        command: Sequence[str] = [*self._as, f"{self._programs}/{program}", *map(str, arguments)]
+        # To a file: a server that goes on keeps the pipe open that it was given.
+        with (self.folder / "control.log").open("ab") as log:
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
+
+
+def name_of(url: str) -> str:
+    return url.rpartition("/")[2]
+
+
+def _programs() -> Path:
+    """Where initdb and pg_ctl are; Debian keeps them off the PATH."""
+    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    found = shutil.which("initdb") or (str(versions[-1]) if versions else None)
+    if found is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
+        absent("postgres", "apt-get install --no-install-recommends postgresql")
+    return Path(found).resolve().parent
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def server() -> Iterator[Postgres]:
+    """In memory where there is some: a fresh database, made durable, takes a tenth of the time there. Not under
+    pytest's own folder: a socket's path is short, and every folder above must be open to the server's user."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    made = Postgres(Path(tempfile.mkdtemp(prefix="dock-pg-", dir=memory)))
+    try:
+        yield made.create().start()
+    finally:
+        made.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests that leave it running."""
+    with server() as running:
+        yield running
