@@ -2,8 +2,8 @@
 answers that come.
 
 A page's `sh` blocks are typed in their order into one bash. A `text` or `json` block right behind one is what it
-prints on standard output; `...` in it stands for anything within a line, a line of `...` alone for any lines, and times,
-ids, digests, keys and long numbers are examples. Comments, which nobody sees on the rendered page, say the rest:
+prints on standard output; `...` in it stands for anything within a line, a line of `...` alone for any lines, and
+times, ids, digests, keys and long numbers are examples. Comments, which nobody sees on the rendered page, say the rest:
 
     <!-- not run: reason -->    before a block: not typed here. On the first line: nothing of the page is
     <!-- after: page.md -->     on the first line: the reader comes from that page, in the same shell
@@ -17,8 +17,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests import samples
@@ -31,6 +30,7 @@ DATA = frozenset({"ini", "nginx", "python", "sql", "toml", "xml", "yaml"})  # sh
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"<!-- (not run|after): (.+?) -->")
+_COMMAND = re.compile(r"(?<![\w./-])loadingdock (?!loadingdock)((?:[a-z]|--data|--set)[^|)&>#\n]*)")
 _SERVE = re.compile(r"(\bloadingdock\b[^\n|;&]*? serve)\b")
 
 _EXAMPLES = (
@@ -55,7 +55,7 @@ class Block:
     """The output that the page shows right behind these commands."""
 
     def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
+        return f"{self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page.name}:{self.line}"
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def papers() -> list[Paper]:
 
 def read(path: Path) -> Paper:
     text = path.read_text()
-    head = dict([match.groups()]) if (match := _COMMENT.match(text)) else {}
+    first = _COMMENT.match(text)
+    head = {first[1]: first[2]} if first else {}
     blocks: list[Block] = []
     end = 0
     for fence in _FENCE.finditer(text):
@@ -100,7 +101,7 @@ def read(path: Path) -> Paper:
             near[2] if near and near[1] == "not run" else head.get("not run"),
         )
         if language in OUTPUTS and not between.strip() and blocks and blocks[-1].language == COMMANDS:
-            blocks[-1] = Block(**{**vars(blocks[-1]), "prints": block})
+            blocks[-1] = replace(blocks[-1], prints=block)
         else:
             blocks.append(block)
         end = fence.end()
@@ -157,9 +158,11 @@ def _masked(text: str) -> str:
 
 
 def _pattern(shown: str) -> re.Pattern[str]:
-    escaped = re.escape(_masked(shown))
-    escaped = re.sub(r"(?m)^\s*\\\.\\\.\\\.$", r"(?s:.*)", escaped)
-    return re.compile(escaped.replace(r"\.\.\.", r"[^\n]*"))
+    lines = (
+        "(?s:.*)" if line.strip() == "..." else re.escape(line).replace(r"\.\.\.", ".*")
+        for line in _masked(shown).splitlines()
+    )
+    return re.compile("\n".join(lines))
 
 
 def _elsewhere(text: str, port: int) -> str:
@@ -205,7 +208,8 @@ def _end(shell: subprocess.Popen[bytes]) -> None:
     shell.wait()
 
 
-def commands(texts: Sequence[str]) -> list[str]:
-    """Code spans that are commands of ours, line breaks within them as blanks."""
-    spans = (" ".join(span.split()) for text in texts for span in re.findall(r"`([^`]+)`", text))
-    return [span for span in spans if re.match(r"(?:[A-Z_]+=\S+ )*loadingdock \w", span)]
+def commands(paper: Paper) -> list[str]:
+    """Every command of ours that stands in the page, typed here or not, within a sentence or in a block."""
+    spans = (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", paper.prose))
+    blocks = (block.text.replace("\\\n", " ") for block in paper.blocks if block.language == COMMANDS)
+    return [command for text in (*spans, *blocks) for command in _COMMAND.findall(text)]

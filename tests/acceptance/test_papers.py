@@ -13,7 +13,7 @@ import typer.main
 
 from loadingdock.cli.program import app
 from loadingdock.settings import Settings
-from tests.papers import COMMANDS, DATA, OUTPUTS, ROOT, Paper, agree, commands, papers, read, type_in
+from tests.papers import COMMANDS, DATA, OUTPUTS, ROOT, Block, Paper, agree, commands, papers, read, type_in
 from tests.service import Port
 
 PAPERS = papers()
@@ -45,6 +45,7 @@ def test_a_page_does_what_it_says(paper: Paper, tmp_path: Path) -> None:
 @every_page
 def test_every_block_is_typed_or_says_why_not(paper: Paper) -> None:
     strange = [str(block) for block in paper.blocks if block.language not in {COMMANDS, *OUTPUTS, *DATA}]
+    assert "```" not in paper.prose, "a fence that is not closed, or has more than a language behind it"
     assert strange == [], "commands stand in ```sh, answers in ```text or ```json behind them"
     not_run = [block for block in paper.blocks if block.not_run]
     comments = paper.text.count("<!-- not run:")
@@ -55,23 +56,19 @@ def test_every_block_is_typed_or_says_why_not(paper: Paper) -> None:
 @every_page
 def test_every_command_exists(paper: Paper) -> None:
     """Also those within sentences and those that are not typed here."""
-    written = [block.text.replace("\\\n", " ") for block in paper.blocks if block.language == COMMANDS]
-    lines = [line for text in written for line in text.splitlines()]
-    for command in [*commands([paper.prose]), *(line for line in lines if line.startswith("loadingdock "))]:
-        _parse(command)
+    for line in commands(paper):
+        words = shlex.split(line)
+        command: Any = typer.main.get_command(app)
+        while words[0] in {"--data", "--set"}:
+            words = words[2:]
+        name = ""
+        while hasattr(command, "commands"):
+            name, *words = words
+            assert name in command.commands, line
+            command = command.commands[name]
+        command.make_context(name, words)  # raises what a person who typed it would be told
     targets = set(re.findall(r"^(\w+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:^|`)make (\w+)", paper.text, re.MULTILINE)) <= targets
-
-
-def _parse(line: str) -> None:
-    words = shlex.split(line, comments=True)
-    words = words[words.index("loadingdock") + 1 :]
-    words = words[: next((n for n, word in enumerate(words) if word in {"|", "&", "&&", ">"}), len(words))]
-    command: Any = typer.main.get_command(app)
-    while words and hasattr(command, "commands"):
-        assert words[0] in command.commands, line
-        command = command.commands[words.pop(0)]
-    command.make_context("loadingdock", words)  # raises what a person who typed it would be told
 
 
 @every_page
@@ -104,3 +101,67 @@ def test_every_page_is_found_from_the_readme() -> None:
             links = re.findall(r"\]\((?!https?:)([^)#\s]+\.md)", page.read_text())
             todo += [(page.parent / link).resolve() for link in links]
     assert {paper.path for paper in PAPERS} <= found
+
+
+# --- that untrue papers would be found ---
+
+
+def _paper(folder: Path, text: str) -> Paper:
+    path = folder / "page.md"
+    path.write_text(text)
+    return read(path)
+
+
+def _shows(language: str, text: str) -> Block:
+    return Block(ROOT / "README.md", 1, language, text, None)
+
+
+@pytest.mark.parametrize(
+    ("language", "shown", "printed"),
+    [
+        ("text", "Added acme, number 134148142.\n", "Added acme, number 999999999.\n"),
+        ("text", "1 file of ... bytes\n", "1 file of 12 bytes\n"),
+        ("text", "first\n...\nlast", "first\n2\n3\nlast\n"),
+        (
+            "json",
+            '{"id": "90b352f2-f1aa-4b89-80d6-5613a05fff37", "n": 1}',
+            '{"n":1,"id":"' + "0" * 8 + '-0000-4000-8000-000000000000"}',
+        ),
+        ("json", '{"at": "2026-11-22T05:55:28.549Z"}', '{"at":"2027-01-01T00:00:00Z"}'),
+        ("json", '{"url": "http://127.0.0.1:8080/objects/..."}', '{"url":"http://127.0.0.1:8080/objects/1?a=b"}'),
+    ],
+)
+def test_what_is_an_example_may_differ(language: str, shown: str, printed: str) -> None:
+    assert agree(_shows(language, shown), printed)
+
+
+@pytest.mark.parametrize(
+    ("language", "shown", "printed"),
+    [
+        ("text", "Added acme.\n", "Added beta.\n"),
+        ("text", "Added acme.\n", "Added acme.\nAnd more.\n"),
+        ("text", "1 file of ... bytes\n", "1 file of\n12 bytes\n"),
+        ("json", '{"n": 1}', '{"n": 2}'),
+        ("json", '{"n": 1}', '{"n": 1, "m": 1}'),
+        ("json", '{"a": "...", "b": 1}', '{"a": "x", "c": 0, "b": 1}'),
+        ("json", '{"n": 1}', "no JSON"),
+    ],
+)
+def test_nothing_else_may(language: str, shown: str, printed: str) -> None:
+    assert not agree(_shows(language, shown), printed)
+
+
+def test_a_command_that_fails_fails_its_page(tmp_path: Path) -> None:
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    page = _paper(tmp_path, "```sh\necho fine\n```\n\n```text\nfine\n```\n\n```sh\nfalse | cat\n```\n")
+    with pytest.raises(AssertionError, match="ended with 1"):
+        type_in(page, folder, 1)
+
+
+def test_what_is_not_typed_says_why(tmp_path: Path) -> None:
+    one = _paper(tmp_path, "# Page\n\n<!-- not run: rain -->\n```sh\nfalse\n```\n\n```sh\ntrue\n```\n")
+    assert [block.not_run for block in one.blocks] == ["rain", None]
+    assert [block.text for block in one.typed] == ["true\n"]
+    whole = _paper(tmp_path, "<!-- not run: needs an engine -->\n# Page\n\n```sh\nfalse\n```\n\n```sh\ntrue\n```\n")
+    assert whole.typed == []
