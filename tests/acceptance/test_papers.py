@@ -48,8 +48,8 @@ def test_every_block_is_typed_or_says_why_not(paper: Paper) -> None:
     assert "```" not in paper.prose, "a fence that is not closed, or has more than a language behind it"
     assert strange == [], "commands stand in ```sh, answers in ```text or ```json behind them"
     not_run = [block for block in paper.blocks if block.not_run]
-    comments = paper.text.count("<!-- not run:")
-    assert comments <= len(not_run), "a comment that says why something is not run, and nothing behind it"
+    comments = re.findall(r"^ *<!-- not run:", paper.text, re.MULTILINE)
+    assert len(comments) <= len(not_run), "a comment that says why something is not run, and nothing behind it"
     assert paper.after is None or read(paper.after).after is None, "a page comes after one page"
 
 
