@@ -8,8 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from loadingdock.adapters.blobs.local import LocalBlobs
+from loadingdock.adapters.blobs.s3 import S3Blobs
+from loadingdock.adapters.blobs.s3.place import Place, parse, provider
 from loadingdock.adapters.clock import SystemClock
 from loadingdock.adapters.passwords import Argon2Passwords
 from loadingdock.adapters.presign import SigV4Presigner
@@ -30,9 +34,13 @@ from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.retention import Lifetimes, Retention
 from loadingdock.core.uploads import Uploads
 from loadingdock.settings import Settings
+from loadingdock.web import metrics
 from loadingdock.web.dialect import discover
 from loadingdock.web.services import BodyLimits, Services
 from loadingdock.worker import Limits, Schedule, Worker
+
+if TYPE_CHECKING:
+    from loadingdock.adapters.records.postgres import PostgresRecords
 
 DATABASE = "loadingdock.sqlite3"
 FILES = "files"
@@ -77,10 +85,10 @@ async def system(settings: Settings) -> AsyncIterator[System]:
     clock = SystemClock()
     async with AsyncExitStack() as opened:
         settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        records = SqliteRecords.open(settings.data / DATABASE)
+        records = await _records(settings)
         opened.push_async_callback(records.close)
         await records.migrate()
-        blobs = LocalBlobs(settings.data / FILES)
+        blobs = _blobs(settings)
         opened.push_async_callback(blobs.close)
         detector = MagikaDetector() if settings.detector == "magika" else MagicDetector()
         extractor = TextExtraction(max_characters=settings.text_limit, timeout=settings.text_timeout)
@@ -103,6 +111,8 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             ),
         )
         opened.push_async_callback(access.close)
+        if not isinstance(records, SqliteRecords):  # there other processes' changes are seen when the memory is stale
+            records.when_forgotten(access.forget)
         presigner = SigV4Presigner(await _installation_secret(records), settings.public_url, region=settings.region)
         known = (*company_settings.CORE, *(setting for dialect in discover() for setting in dialect.settings))
         administration = Administration(records, passwords, clock, known, forget=access.forget)
@@ -156,6 +166,36 @@ def lifetime(
 async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:
     await draining.wait()
     worker.stop()
+
+
+def _blobs(settings: Settings) -> BlobStore:
+    if settings.store_url is None:
+        return LocalBlobs(settings.data / FILES)
+    bucket, prefix = parse(settings.store_url)
+    secret = settings.store_secret_key.get_secret_value() if settings.store_secret_key else None
+    place = Place(
+        bucket=bucket,
+        prefix=prefix,
+        endpoint=settings.store_endpoint or f"https://s3.{settings.store_region}.amazonaws.com",
+        region=settings.store_region,
+        virtual_hosted=settings.store_addressing == "virtual",
+        encryption=None if settings.store_encryption == "none" else settings.store_encryption,
+        kms_key=settings.store_kms_key,
+        ca=settings.store_ca,
+        timeout=settings.store_timeout,
+        retries=settings.store_retries,
+    )
+    return S3Blobs(place, provider(settings.store_access_key, secret), metrics.store)
+
+
+async def _records(settings: Settings) -> SqliteRecords | PostgresRecords:
+    url = None if settings.database_url is None else settings.database_url.get_secret_value()
+    if url is None or url.startswith("sqlite:"):
+        return SqliteRecords.open(settings.data / DATABASE if url is None else Path(url.removeprefix("sqlite://")))
+    # Here, because who runs on SQLite need not wait for libpq to be loaded.
+    from loadingdock.adapters.records.postgres import PostgresRecords
+
+    return await PostgresRecords.open(url, pool=settings.database_connections)
 
 
 def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:

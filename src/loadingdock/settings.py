@@ -59,8 +59,37 @@ class Settings(BaseSettings):
     )
 
     data: Path = Field(Path("loadingdock-data"), description="Folder of the embedded database and files.")
-    database_url: SecretStr | None = Field(None, description="Must be unset: records lie in SQLite in the data folder.")
-    store_url: SecretStr | None = Field(None, description="Must be unset: bytes lie in `files/` in the data folder.")
+    database_url: SecretStr | None = Field(
+        None,
+        description="Where records lie: `postgresql://user:password@host:5432/database`, or `sqlite:///path/of/file`, a"
+        " path from the root. Unset: SQLite in the data folder.",
+    )
+    database_connections: int = Field(
+        10, gt=0, description="Connections to PostgreSQL that a process has at most; one more listens."
+    )
+    store_url: str | None = Field(
+        None, description="Where bytes lie, `s3://bucket/prefix`. Unset: in `files/` in the data folder."
+    )
+    store_endpoint: str | None = Field(
+        None, description="The S3 store's URL, `https://s3.example.com`. Unset: AWS, in the store's region."
+    )
+    store_region: str = Field("us-east-1", description="The bucket's region.")
+    store_access_key: str | None = Field(
+        None, description="Access key of the store. Unset: `AWS_ACCESS_KEY_ID`, else the role of this machine."
+    )
+    store_secret_key: SecretStr | None = Field(None, description="The secret that goes with it.")
+    store_addressing: Literal["path", "virtual"] = Field(
+        "path", description="Where a URL has the bucket: first in its `path`, or before the host (`virtual`)."
+    )
+    store_encryption: Literal["none", "AES256", "aws:kms"] = Field(
+        "none", description="The server-side encryption that the store is asked for."
+    )
+    store_kms_key: str | None = Field(None, description="The key for `aws:kms`. Unset: the store's own default.")
+    store_ca: Path | None = Field(None, description="Certificate authorities (PEM) that the store's may be from too.")
+    store_timeout: Duration = Field(
+        timedelta(seconds=30), description="How long the store may be silent in a request before that has failed."
+    )
+    store_retries: int = Field(3, ge=0, le=20, description="Further attempts at a request that the store failed.")
     scanner_url: str | None = Field(
         None,
         description="`clamd://host:port` or `clamd:///path/to/socket`. Unset: the built-in local rules, no antivirus.",
@@ -114,13 +143,26 @@ class Settings(BaseSettings):
         """A list in an environment variable is written with commas."""
         return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
-    @field_validator("database_url", "store_url")
+    @field_validator("database_url")
     @classmethod
-    def _embedded_only(cls, value: SecretStr | None) -> SecretStr | None:
-        """Refused rather than ignored: an operator who names another engine must not find out later."""
-        if value is not None:
-            raise ValueError("this version knows the embedded database and folder alone; leave it unset")
+    def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://", "sqlite:///")):
+            raise ValueError("write it like postgresql://user:password@host:5432/database, or sqlite:///path/of/file")
         return value
+
+    @field_validator("store_url")
+    @classmethod
+    def _known_store(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("s3://"):
+            raise ValueError("write it like s3://bucket/prefix, or leave it unset for a folder")
+        return value
+
+    @field_validator("store_endpoint")
+    @classmethod
+    def _whole_endpoint(cls, value: str | None) -> str | None:
+        if value is not None and not re.fullmatch(r"https?://[^/?#@]+/?", value):
+            raise ValueError("give scheme, host and port alone, such as https://s3.example.com")
+        return value and value.rstrip("/")
 
     @field_validator("public_url")
     @classmethod

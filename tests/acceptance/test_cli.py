@@ -110,7 +110,7 @@ def test_json_is_one_object_and_text_is_none(words: tuple[str, ...], desk: Opera
         (("serve", "--port", "65536"), 2, "usage", "--port"),
         (("--set", "region", "version"), 2, "usage", "NAME=VALUE"),
         (("--set", "max_body=-1", "company", "list"), 1, "settings", "LOADINGDOCK_MAX_BODY is wrong"),
-        (("--set", "store_url=s3://files", "company", "list"), 1, "settings", "LOADINGDOCK_STORE_URL is wrong"),
+        (("--set", "store_url=ftp://files", "company", "list"), 1, "settings", "LOADINGDOCK_STORE_URL is wrong"),
     ],
 )
 def test_errors_are_sentences(words: tuple[str, ...], code: int, word: str, says: str, desk: Operator) -> None:

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from loadingdock.settings import Settings
 
 
+_STORE_DISK = "Look at the disk: `dmesg`, `df`, SMART."
+_STORE_S3 = "Correct it; docs/howto/s3.md says what the keys must be allowed."
+
+
 def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
@@ -66,7 +70,11 @@ async def _examine(chosen: Settings) -> list[Check]:
             services = opened.services
             for name, check, advice in (
                 ("database", lambda: diagnosis.database(opened.records), "Restore the last good backup."),
-                ("store", lambda: diagnosis.store(opened.blobs), "Look at the disk: `dmesg`, `df`, SMART."),
+                (
+                    "store",
+                    lambda: diagnosis.store(opened.blobs),
+                    _STORE_DISK if chosen.store_url is None else _STORE_S3,
+                ),
                 ("scanner", lambda: diagnosis.scanner(opened.scanner), "Start it, or correct LOADINGDOCK_SCANNER_URL."),
                 ("clock", lambda: diagnosis.clock(services.clock, opened.records), "Set the clock."),
                 ("types", lambda: diagnosis.types(opened.detector), "Install libmagic."),
@@ -75,7 +83,13 @@ async def _examine(chosen: Settings) -> list[Check]:
             ):
                 checks.append(await guarded(name, check, advice))
     except DockError as error:
-        checks.append(fail("database", error.message, "Look at the folder, its disk and who may write there."))
+        embedded = chosen.database_url is None
+        what = (
+            "the folder, its disk and who may write there"
+            if embedded
+            else "the server, and at LOADINGDOCK_DATABASE_URL"
+        )
+        checks.append(fail("database", error.message, f"Look at {what}."))
     except Exception as error:
         checks.append(fail("start", f"{type(error).__name__}: {error}", "Correct it; the service does not start so."))
     return checks

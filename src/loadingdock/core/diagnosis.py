@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from loadingdock.core.errors import DockError
+from loadingdock.core.errors import DockError, Unavailable
 from loadingdock.core.model import Verdict
 from loadingdock.core.ports import BlobStore, Clock, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
 
@@ -60,7 +60,8 @@ async def guarded(name: str, check: Callable[[], Awaitable[Check]], advice: str)
     try:
         return await check()
     except DockError as error:
-        return fail(name, error.message, advice)
+        why = error.why if isinstance(error, Unavailable) else ""
+        return fail(name, why or error.message, advice)
     except Exception as error:
         return fail(name, f"{type(error).__name__}: {error}", advice)
 
@@ -84,10 +85,14 @@ async def store(blobs: BlobStore) -> Check:
     started = time.perf_counter()
     await blobs.ping()
     took = (time.perf_counter() - started) * 1000
+    examination = await blobs.examine()
+    detail = f"{examination.engine} answers in {took:.1f} ms"
+    if examination.problems:
+        return fail("store", "; ".join(examination.problems), "Change what is named; then ask again.")
     free = await blobs.free_bytes()
     if free is None:
-        return ok("store", f"a write was durable in {took:.1f} ms")
-    detail = f"a write was durable in {took:.1f} ms, {free / _GIB:.1f} GiB free"
+        return ok("store", detail)
+    detail = f"{detail}, {free / _GIB:.1f} GiB free"
     if free < _GIB // 10:
         return fail("store", detail, "Make room: uploads are refused when the disk is full.")
     if free < 5 * _GIB:

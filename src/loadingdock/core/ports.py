@@ -319,8 +319,8 @@ class Unit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What a database engine says of itself. `engine` is its name, version and mode; `problems` are sentences, none
-    if it is sound."""
+    """What an engine says of itself. `engine` is its name, and its version, mode or place; `problems` are sentences
+    that say what to change, none if it is sound."""
 
     engine: str
     problems: tuple[str, ...] = ()
@@ -479,6 +479,10 @@ class BlobStore(Protocol):
 
     async def free_bytes(self) -> int | None: ...
     async def ping(self) -> None: ...
+    async def examine(self) -> Examination:
+        """Has the store do once all that the service will ask of it. Leaves nothing behind."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -24,6 +24,13 @@ jobs_running = Gauge("loadingdock_jobs_running", "Jobs under way.", registry=reg
 jobs_dead = Gauge("loadingdock_jobs_dead", "Jobs given up; requeue them once their cause is gone.", registry=registry)
 job_age = Gauge("loadingdock_jobs_oldest_seconds", "How long the oldest due job has waited.", registry=registry)
 store_free = Gauge("loadingdock_store_free_bytes", "Room left for bytes.", registry=registry)
+store_seconds = Histogram(
+    "loadingdock_store_seconds",
+    "From a request to the store to the end of its answer, by the action of S3; of reads, to its beginning.",
+    ["action"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+    registry=registry,
+)
 ready = Gauge("loadingdock_ready", "1 if the dependency answers.", ["dependency"], registry=registry)
 
 
@@ -31,6 +38,15 @@ def request(api: str, method: str, status: int, took: float) -> None:
     counted, timed = _of(api, method if method in _METHODS else "other", status)
     counted.inc()
     timed.observe(took)
+
+
+def store(action: str, took: float) -> None:
+    _store_of(action).observe(took)
+
+
+@cache
+def _store_of(action: str) -> Histogram:
+    return store_seconds.labels(action)
 
 
 @cache  # of few: names, methods and statuses are ours. Finding a labelled child costs more than counting with it

@@ -15,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from loadingdock.core.errors import DockError
+from loadingdock.core.errors import DockError, Unavailable
 from loadingdock.core.ports import Clock
 from loadingdock.web import metrics, sse
 from loadingdock.web.dialect import Dialect, application
@@ -75,7 +75,7 @@ async def _reason(check: Check) -> str | None:
     except TimeoutError:
         return f"no answer within {_PATIENCE:g} s"
     except DockError as error:
-        return str(error)
+        return error.why or str(error) if isinstance(error, Unavailable) else str(error)
     except Exception as error:
         return f"failed with {type(error).__name__}"
     return None

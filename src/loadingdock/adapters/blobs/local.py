@@ -18,6 +18,7 @@ from loadingdock.adapters.blobs.spool import PIECE, Disk, Spool, engine_errors
 from loadingdock.adapters.blobs.tree import Tree
 from loadingdock.adapters.blobs.writer import LocalWriter, Workshop
 from loadingdock.core.errors import NotFound
+from loadingdock.core.ports import Examination
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class LocalBlobs:
         self._disk = Disk()
         with engine_errors():
             self._tree = Tree(root, self._disk.fsync)
+        self._root = root
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
         # Threads of their own: those that wait for them may fill the pool.
         self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="fsync")
@@ -129,6 +131,10 @@ class LocalBlobs:
 
     async def ping(self) -> None:
         await self._blocking(self._tree.probe)
+
+    async def examine(self) -> Examination:
+        await self.ping()
+        return Examination(f"folder {self._root}")
 
     async def close(self) -> None:
         """Waits for what is under way."""

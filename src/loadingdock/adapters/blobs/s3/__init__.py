@@ -19,14 +19,15 @@ from pathlib import Path
 from loadingdock.adapters.blobs.hashes import Hashes
 from loadingdock.adapters.blobs.keys import KEY, fresh_key, split
 from loadingdock.adapters.blobs.s3 import staging
-from loadingdock.adapters.blobs.s3.multipart import Multipart, Unfinished
+from loadingdock.adapters.blobs.s3.examination import examine
+from loadingdock.adapters.blobs.s3.multipart import Unfinished
 from loadingdock.adapters.blobs.s3.objects import Objects
 from loadingdock.adapters.blobs.s3.place import Place, Provider
-from loadingdock.adapters.blobs.s3.staging import Staging
 from loadingdock.adapters.blobs.s3.troubles import code_of, refusal
 from loadingdock.adapters.blobs.s3.wire import Observe, Wire
 from loadingdock.adapters.blobs.s3.writer import PART, S3Writer, Workshop, blob_name
 from loadingdock.core.errors import OffsetMismatch
+from loadingdock.core.ports import Examination
 
 _SENDERS = 16
 _HASHERS = 4
@@ -50,9 +51,7 @@ class S3Blobs:
         self._hashers = ThreadPoolExecutor(_HASHERS, thread_name_prefix="digest")
         self._wire = Wire(place, keys, observe)
         self._objects = Objects(place, keys, observe)
-        self._multipart = Multipart(self._wire)
-        self._staging = Staging(self._wire)
-        self._shop = Workshop(self._objects, self._multipart, self._staging, self._senders, self._hashers, part)
+        self._shop = Workshop(self._wire, self._objects, self._senders, self._hashers, part)
 
     # --- writing -------------------------------------------------------------
 
@@ -69,15 +68,15 @@ class S3Blobs:
     async def resume(self, key: str, offset: int, *, digests: Iterable[str] = ()) -> AsyncIterator[S3Writer]:
         split(key)
         writer = S3Writer(self._shop, key, Hashes(digests))
-        token = await self._shop.ask(self._staging.lock, key)
+        token = await self._shop.ask(self._shop.staging.lock, key)
         try:
-            state = await self._shop.ask(self._staging.load, key)
+            state = await self._shop.ask(self._shop.staging.load, key)
             tail = state.tail_at(offset)
             if offset > state.size or tail is None:
                 raise OffsetMismatch(current=state.size, claimed=offset)
             await writer.take_up(offset, token, state, tail)
         except BaseException:
-            await asyncio.shield(self._shop.ask(self._staging.unlock, key, token))
+            await asyncio.shield(self._shop.ask(self._shop.staging.unlock, key, token))
             raise
         renewing = asyncio.create_task(writer.keep_lock())
         try:
@@ -113,10 +112,10 @@ class S3Blobs:
     def _abort(self, folder: str, keys: set[str]) -> None:
         for one in self._unfinished(folder):
             if one.name.removeprefix(_BLOBS) in keys:
-                self._multipart.abort(one.name, one.upload)
+                self._shop.multipart.abort(one.name, one.upload)
 
     def _unfinished(self, folder: str) -> list[Unfinished]:
-        return list(self._multipart.unfinished(folder))
+        return list(self._shop.multipart.unfinished(folder))
 
     async def list(self, *, before: datetime) -> AsyncIterator[str]:
         async for name, at in self._objects.list(_BLOBS):
@@ -142,6 +141,9 @@ class S3Blobs:
         answer = await self._shop.ask(self._wire.request, "GET", _PROBE, doing="s3:GetObject", passed=_ABSENT)
         if code_of(answer.text) == "NoSuchBucket":
             raise refusal(self._place, answer.status, answer.text, "s3:GetObject")
+
+    async def examine(self) -> Examination:
+        return await examine(self._shop)
 
     async def close(self) -> None:
         """Waits for what is under way."""

@@ -16,6 +16,7 @@ from loadingdock.adapters.blobs.hashes import Hashes
 from loadingdock.adapters.blobs.s3.multipart import Multipart
 from loadingdock.adapters.blobs.s3.objects import Objects
 from loadingdock.adapters.blobs.s3.staging import LEASE, Staging, State, Tail, names_of
+from loadingdock.adapters.blobs.s3.wire import Wire
 from loadingdock.core.errors import DockError, NotFound
 from loadingdock.core.model import BlobRef
 
@@ -36,19 +37,12 @@ def blob_name(key: str) -> str:
 class Workshop:
     """What the writers of one store share. `senders` run requests, `hashers` digests."""
 
-    def __init__(
-        self,
-        objects: Objects,
-        multipart: Multipart,
-        staging: Staging,
-        senders: Executor,
-        hashers: Executor,
-        part: int,
-    ) -> None:
-        self.part = part
+    def __init__(self, wire: Wire, objects: Objects, senders: Executor, hashers: Executor, part: int) -> None:
+        self.wire = wire
         self.objects = objects
-        self.multipart = multipart
-        self.staging = staging
+        self.multipart = Multipart(wire)
+        self.staging = Staging(wire)
+        self.part = part
         self.slots = asyncio.Semaphore(_SLOTS)
         self.suspended: OrderedDict[str, tuple[str, Hashes]] = OrderedDict()
         self._senders = senders
