@@ -28,7 +28,7 @@ PASSWORD = "correct-horse-battery"
 _UNDER_WAY = frozenset({State.RECEIVED, State.PROCESSING})
 
 
-def eventually(condition: Callable[[], bool], *, within: float = 30.0) -> None:
+def eventually(condition: Callable[[], object], *, within: float = 30.0) -> None:
     """Waits for what no event tells of: files that go away on disk."""
     deadline = time.monotonic() + within
     while not condition():

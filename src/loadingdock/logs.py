@@ -91,6 +91,8 @@ def configure(
     # Libraries that tell every request or every step of theirs: only what is wrong is of interest here.
     for chatty in ("httpx", "httpcore", "asyncio", "uvicorn.access", "uvicorn.error", "multipart"):
         logging.getLogger(chatty).setLevel(max(least, logging.WARNING))
+    # Each attempt of each connection, as long as a database is away; its adapter says so once.
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
 
 
 def _rendering(format: str) -> tuple[Processor, ...]:

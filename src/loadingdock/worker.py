@@ -117,6 +117,12 @@ class Worker:
             pass
 
     async def _work(self, job: Job) -> None:
+        try:
+            await self._attempt(job)
+        except DockError as error:  # it comes round again when its lease has run out
+            log.warning("end of job not written", job=job.id, kind=job.kind, reason=str(error))
+
+    async def _attempt(self, job: Job) -> None:
         handler = asyncio.create_task(self._handlers[job.kind](job))
         beat = asyncio.create_task(self._beat(job, handler))
         try:

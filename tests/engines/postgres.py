@@ -118,11 +118,11 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def server() -> Iterator[Postgres]:
-    """In memory where there is some: a fresh database, made durable, takes a tenth of the time there. Not under
+def server(*, memory: bool = True) -> Iterator[Postgres]:
+    """In memory where that can be: a fresh database, made durable, takes a tenth of the time there. Not under
     pytest's own folder: a socket's path is short, and every folder above must be open to the server's user."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    made = Postgres(Path(tempfile.mkdtemp(prefix="dock-pg-", dir=memory)))
+    above = "/dev/shm" if memory and os.access("/dev/shm", os.W_OK) else "/tmp"
+    made = Postgres(Path(tempfile.mkdtemp(prefix="dock-pg-", dir=above)))
     try:
         yield made.create().start()
     finally:

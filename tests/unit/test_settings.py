@@ -71,7 +71,11 @@ def test_secrets_do_not_show() -> None:
     ("name", "value", "says"),
     [
         ("max_body", "-1", "LOADINGDOCK_MAX_BODY is wrong: input should be greater than 0"),
-        ("database_url", "postgresql://db/dock", "LOADINGDOCK_DATABASE_URL is wrong: this version knows"),
+        (
+            "database_url",
+            "mysql://dock:opensesame@db",
+            "LOADINGDOCK_DATABASE_URL is wrong: write it like postgresql://",
+        ),
         ("public_url", "files.example.com", "LOADINGDOCK_PUBLIC_URL is wrong: give the whole URL"),
         ("log_level", "opensesame", "LOADINGDOCK_LOG_LEVEL is wrong: input should be 'debug', 'info'"),
         ("trusted_proxies", "here", "LOADINGDOCK_TRUSTED_PROXIES is wrong"),

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
+from urllib.parse import quote
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
 
 JOBS = "jobs"
+
+
+IDENTITY = "identity:"
+
+
+def identity_of(subject: str = "") -> str:
+    """The topic of who may do what: of a user name, key id or client id; without a subject, of all."""
+    return IDENTITY + quote(subject)
 
 
 def events_of(company_id: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from loadingdock.adapters.records.executor import Part, Row
+from loadingdock.adapters.records.executor import Part, Row, identity_of
 from loadingdock.adapters.records.values import (
     from_json,
     micros,
@@ -55,6 +55,7 @@ class CompanyRows(Part):
             disabled_at=micros(company.disabled_at),
         ):
             raise NotFound("company")
+        self._db.signal(identity_of())
 
 
 def _company(row: Row | None) -> Company | None:
@@ -98,6 +99,7 @@ class UserRows(Part):
             md5_hash=user.md5_hash,
         ):
             raise NotFound("user")
+        self._db.signal(identity_of(user.name))
 
 
 def _user(row: Row) -> User:
@@ -141,7 +143,10 @@ class ApiKeyRows(Part):
             raise AlreadyExists(f"The key {key.id}")
 
     async def revoke(self, id: str, at: datetime) -> bool:
-        return bool(await self._db.run("key_revoke", company_id=self._company_id, id=id, at=micros(at)))
+        revoked = bool(await self._db.run("key_revoke", company_id=self._company_id, id=id, at=micros(at)))
+        if revoked:
+            self._db.signal(identity_of(id))
+        return revoked
 
 
 def _key(row: Row) -> ApiKey:
@@ -178,7 +183,10 @@ class ClientRows(Part):
             await self._db.run("client_add_company", id=client.id, place=place, company_id=company_id)
 
     async def revoke(self, id: str, at: datetime) -> bool:
-        return bool(await self._db.run("client_revoke", company_id=self._company_id, id=id, at=micros(at)))
+        revoked = bool(await self._db.run("client_revoke", company_id=self._company_id, id=id, at=micros(at)))
+        if revoked:
+            self._db.signal(identity_of(id))
+        return revoked
 
     async def _with_companies(self, row: Row) -> OAuthClient:
         members = await self._db.all("client_companies", id=row[0])

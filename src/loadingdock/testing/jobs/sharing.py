@@ -106,6 +106,13 @@ class FairnessContract(StoreContract):
         await store.jobs.finish(next(job for job in jobs if job.company_id == first.id), NOW)
         assert [job.company_id for job in await claim(store, 9, cap=3)] == [first.id]
 
+    async def test_the_cap_holds_however_many_claim(self, store: Store) -> None:
+        await self.companies(store, [20, 20, 20])
+        async with store.twin() as twin:
+            claims = await asyncio.gather(*(claim(each, 2, cap=5) for _ in range(15) for each in (store, twin)))
+        assert set(Counter(job.company_id for jobs in claims for job in jobs).values()) == {5}
+        assert len({job.id for jobs in claims for job in jobs}) == 15
+
     async def test_a_company_may_have_a_cap_of_its_own(self, store: Store) -> None:
         first, second = await self.companies(store, [9, 9])
         capped = replace(first, settings={"job-cap": 1})

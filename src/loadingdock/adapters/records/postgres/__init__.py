@@ -65,6 +65,11 @@ class PostgresRecords:
     async def watch(self, company_id: int, after: int, timeout: timedelta) -> tuple[Event, ...]:
         return await watch(self, self._bell, company_id, after, timeout, longest=_LOOK)
 
+    def when_forgotten(self, forget: Callable[[str | None], None]) -> None:
+        """`forget` is called with the user name, key id or client id whose record another process changed; None where
+        it may have been anybody's."""
+        self._notices.forget = forget
+
     async def ping(self) -> None:
         """Raises Unavailable("database")."""
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import unquote
 
 import psycopg
 
 from loadingdock.adapters.records.bell import Bell
+from loadingdock.adapters.records.executor import IDENTITY
 from loadingdock.adapters.records.postgres.connection import connect
 from loadingdock.adapters.records.postgres.pool import Pool
 from loadingdock.core.errors import Unavailable
@@ -27,7 +29,8 @@ class Notices:
     NOTIFY is sent after the commit it tells of, in a transaction of its own: within, every commit that notifies waits
     for every other one's to be on the disk, for the queue of notifications is kept in the order of commits by one lock.
     What is committed while one is on its way goes with the next. A process that dies in between leaves the others to
-    the looks that they take at intervals anyway.
+    the looks that they take at intervals anyway. `forget` is called with the subject whose record another process
+    changed, None where it may have been anybody's.
     """
 
     def __init__(self, info: str, pool: Pool, bell: Bell) -> None:
@@ -38,6 +41,7 @@ class Notices:
         self._untold: set[str] = set()
         self._something = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self.forget: Callable[[str | None], None] = _nothing
 
     def start(self) -> None:
         self._tasks = [
@@ -76,14 +80,26 @@ class Notices:
                     await connection.execute(f"LISTEN {_CHANNEL}")
                     failures = 0
                     self._bell.ring_all()  # for what was told while nobody listened
+                    self.forget(None)
                     async for notice in connection.notifies():
                         sender, *topics = notice.payload.split(" ")
                         if sender != self._self:
-                            self._bell.ring(topics)
+                            self._hear(topics)
             except psycopg.Error as error:
-                log.warning("not listening: %s", str(error).strip().partition("\n")[0])
+                if not failures:
+                    log.warning("not listening: %s", str(error).strip().partition("\n")[0])
             await asyncio.sleep(_PAUSES[min(failures, len(_PAUSES) - 1)])
             failures += 1
+
+    def _hear(self, topics: list[str]) -> None:
+        self._bell.ring(topics)
+        for topic in topics:
+            if topic.startswith(IDENTITY):
+                self.forget(unquote(topic.removeprefix(IDENTITY)) or None)
+
+
+def _nothing(_: str | None) -> None:
+    pass
 
 
 def _payloads(sender: str, topics: Iterable[str]) -> Iterator[str]:

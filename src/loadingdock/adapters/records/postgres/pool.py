@@ -16,6 +16,7 @@ from loadingdock.core.errors import Unavailable
 log = logging.getLogger(__name__)
 
 _PATIENCE = 5.0  # seconds to wait for a connection before a caller is told to come again
+_IMPATIENCE = 1.0  # the same, once one has waited in vain
 _RECONNECT = 4.0  # seconds of attempts with growing pauses; whoever asks next begins new ones
 
 
@@ -30,11 +31,11 @@ class Pool:
             configure=configure,
             min_size=min(2, size),
             max_size=size,
-            timeout=_PATIENCE,
             reconnect_timeout=_RECONNECT,
             name="records",
             open=False,
         )
+        self._given = True
         self._checking: asyncio.Task[None] | None = None
 
     async def open(self) -> None:
@@ -50,9 +51,18 @@ class Pool:
 
     async def take(self) -> Connection:
         try:
-            return await self._pool.getconn()
-        except (psycopg_pool.PoolTimeout, psycopg_pool.PoolClosed):
+            connection = await self._pool.getconn(_PATIENCE if self._given else _IMPATIENCE)
+        except psycopg_pool.PoolClosed:
             raise Unavailable("database") from None
+        except psycopg_pool.PoolTimeout:
+            if self._given:
+                log.warning("the database does not answer, or all connections are taken")
+            self._given = False
+            raise Unavailable("database") from None
+        if not self._given:
+            log.warning("the database answers again")
+        self._given = True
+        return connection
 
     async def give_back(self, connection: Connection) -> None:
         if connection.closed:
