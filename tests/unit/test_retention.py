@@ -56,9 +56,9 @@ class House:
     async def promise(self, *, keep: timedelta | None = None) -> tuple[File, Upload]:
         return await self.uploads.initiate(self.who, declaration(keep=keep), expires_in=timedelta(minutes=10))
 
-    async def until(self, upload: Upload) -> datetime:
+    async def held(self, upload: Upload) -> bool:
         found, _ = await self.uploads.look(self.who.company.id, upload.id)
-        return found.expires_at
+        return found.held_until is not None
 
     async def now(self, file: File) -> File:
         return await self.files.get(self.who, file.id, deleted=True)
@@ -230,7 +230,7 @@ async def test_a_request_under_way_may_end_after_its_time(house: House) -> None:
     async def slowly() -> Batches:
         yield [b"first "]
         async with asyncio.timeout(30):
-            while await house.until(upload) == upload.expires_at:  # noqa: ASYNC110  # no event tells of it
+            while not await house.held(upload):  # noqa: ASYNC110  # no event tells of it
                 await asyncio.sleep(0.01)  # no event tells of it
         house.clock.advance(timedelta(seconds=2))
         assert await house.retention.abandon_uploads() == 0
@@ -238,6 +238,7 @@ async def test_a_request_under_way_may_end_after_its_time(house: House) -> None:
 
     done = await house.uploads.fulfil(house.who, upload, file, declaration(), slowly())
     assert (done.state, done.version.size) == (State.RECEIVED, 12)
+    assert not await house.held(upload)
 
 
 async def test_what_came_of_an_abandoned_upload_goes(house: House) -> None:

@@ -295,7 +295,7 @@ class Upload:
     """A promise of bytes for one version: what may come, until when. It succeeds once.
 
     `size`, `content_type` and `sha256`, where given, are enforced exactly. `offset` counts the bytes of a
-    resumable upload that are durable in `staging_key`.
+    resumable upload that are durable in `staging_key`. `held_until`: a request under way may last until then.
     """
 
     id: str
@@ -313,6 +313,7 @@ class Upload:
     staging_key: str | None = None
     completed_at: datetime | None = None
     aborted_at: datetime | None = None
+    held_until: datetime | None = None
 
 
 # --- processing ----------------------------------------------------------------------------------

@@ -185,8 +185,9 @@ class UploadRecords(Protocol):
         """Writes offset, staging_key and size if the offset is still `was` and the upload is open; else False."""
         ...
 
-    async def prolong(self, id: str, until: datetime) -> bool:
-        """The upload's time ends at `until` if it is open; else False."""
+    async def hold(self, id: str, until: datetime | None) -> bool:
+        """The upload is not abandoned before `until`, whatever its own time; None takes the hold back. False if there
+        is no such upload."""
         ...
 
     async def complete(self, id: str, at: datetime) -> bool:

@@ -123,6 +123,9 @@ class Retention:
 
     async def _abandon(self, upload: Upload, now: datetime) -> int:
         async def work(unit: Unit) -> bool:
+            current = await unit.uploads.get(upload.id)
+            if current is None or (current.held_until is not None and current.held_until > now):
+                return False
             if not await unit.uploads.abort(upload.id, now):
                 return False
             file = await unit.files.get(upload.file_id)

@@ -31,10 +31,10 @@ from loadingdock.core.errors import (
     TypeRefused,
     Unavailable,
 )
+from loadingdock.core.holding import held
 from loadingdock.core.model import BlobRef, Digest, File, Principal, State, Upload
 from loadingdock.core.names import safe_name
 from loadingdock.core.ports import BlobStore, BlobWriter, Clock, Records, TypeDetector, Unit
-from loadingdock.core.prolonging import kept_open
 from loadingdock.core.receiving import Batches, Declaration, Receiver, check_declared, check_type
 from loadingdock.core.turns import Turn, Turns
 
@@ -214,7 +214,7 @@ class Uploads:
         self, principal: Principal, upload: Upload, file: File, declaration: Declaration, body: Batches
     ) -> File:
         """The promised bytes in one request. Exactly one succeeds. Bytes of an append that was not finished go."""
-        async with kept_open(self._records, self._clock, upload):
+        async with held(self._records, self._clock, upload):
             done = await self._complete(principal, upload, declaration, await self._receive(declaration, body))
         if upload.staging_key is not None:
             await self._turns.end(upload.id)
@@ -243,7 +243,7 @@ class Uploads:
             raise OffsetMismatch(current=upload.offset, claimed=offset)
         with self._turns.take(upload.id) as turn:
             try:
-                async with kept_open(self._records, self._clock, upload), self._staged(upload, declaration) as writer:
+                async with held(self._records, self._clock, upload), self._staged(upload, declaration) as writer:
                     # Read again under the lock of the staged bytes: another request may have appended in between.
                     upload, file = await self.find(upload.company_id, upload.id)
                     if offset != upload.offset:

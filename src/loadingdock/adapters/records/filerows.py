@@ -149,6 +149,7 @@ def upload_of(row: Row) -> Upload:
         staging_key,
         completed_at,
         aborted_at,
+        held_until,
     ) = row
     return Upload(
         id,
@@ -166,4 +167,5 @@ def upload_of(row: Row) -> Upload:
         staging_key,
         moment_or_none(completed_at),
         moment_or_none(aborted_at),
+        moment_or_none(held_until),
     )

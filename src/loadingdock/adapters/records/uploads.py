@@ -47,6 +47,7 @@ class UploadRows(Part):
             staging_key=upload.staging_key,
             completed_at=micros(upload.completed_at),
             aborted_at=micros(upload.aborted_at),
+            held_until=micros(upload.held_until),
         ):
             raise AlreadyExists(f"The upload {upload.id}")
 
@@ -63,8 +64,8 @@ class UploadRows(Part):
             )
         )
 
-    async def prolong(self, id: str, until: datetime) -> bool:
-        return bool(await self._db.run("upload_prolong", company_id=self._company_id, id=id, until=micros(until)))
+    async def hold(self, id: str, until: datetime | None) -> bool:
+        return bool(await self._db.run("upload_hold", company_id=self._company_id, id=id, until=micros(until)))
 
     async def complete(self, id: str, at: datetime) -> bool:
         return bool(await self._db.run("upload_complete", company_id=self._company_id, id=id, at=micros(at)))

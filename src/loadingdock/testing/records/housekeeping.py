@@ -60,6 +60,10 @@ class HousekeepingContract(StoreContract):
         await store.write(company, work)
         assert await store.read(None, lambda unit: unit.housekeeping.abandoned_uploads(NOW, 9)) == tuple(uploads[2:4])
         assert await store.read(None, lambda unit: unit.housekeeping.abandoned_uploads(NOW, 1)) == (uploads[2],)
+        for until, left in ((NOW + MINUTE, [uploads[2].id]), (NOW, [uploads[2].id, uploads[3].id])):
+            await store.write(company, lambda unit, until=until: unit.uploads.hold(uploads[3].id, until))  # type: ignore[misc]
+            found = await store.read(None, lambda unit: unit.housekeeping.abandoned_uploads(NOW, 9))
+            assert [upload.id for upload in found] == left
 
     async def test_deleted_versions_that_still_have_bytes(self, store: Store, company: Company) -> None:
         keys: dict[str, dict[str, Any]] = {

@@ -163,7 +163,7 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("uploads", "of_file"): lambda unit, its: unit.uploads.of_file(its.file.id, 1),
     ("uploads", "add"): lambda unit, its: unit.uploads.add(replace(its.upload, id=new_id())),
     ("uploads", "advance"): lambda unit, its: unit.uploads.advance(replace(its.upload, offset=1), was=0),
-    ("uploads", "prolong"): lambda unit, its: unit.uploads.prolong(its.upload.id, NOW),
+    ("uploads", "hold"): lambda unit, its: unit.uploads.hold(its.upload.id, NOW),
     ("uploads", "complete"): lambda unit, its: unit.uploads.complete(its.upload.id, NOW),
     ("uploads", "abort"): lambda unit, its: unit.uploads.abort(its.upload.id, NOW),
     ("ledger", "get"): lambda unit, its: unit.ledger.get(),

@@ -61,17 +61,15 @@ class UploadContract(StoreContract):
 
         await store.write(company, work)
 
-    async def test_the_time_of_an_open_upload_is_prolonged(self, store: Store, company: Company) -> None:
+    async def test_an_upload_is_held_and_let_go(self, store: Store, company: Company) -> None:
         upload = an_upload(await store.add_file(company))
-        later = upload.expires_at + HOUR
 
         async def work(unit: Unit) -> None:
-            assert not await unit.uploads.prolong("none", later)
             await unit.uploads.add(upload)
-            assert await unit.uploads.prolong(upload.id, later)
-            assert await unit.uploads.get(upload.id) == replace(upload, expires_at=later)
-            assert await unit.uploads.abort(upload.id, NOW)
-            assert not await unit.uploads.prolong(upload.id, later + HOUR)
+            for until in (NOW + HOUR, None):
+                assert await unit.uploads.hold(upload.id, until)
+                assert await unit.uploads.get(upload.id) == replace(upload, held_until=until)
+            assert not await unit.uploads.hold("none", NOW)
 
         await store.write(company, work)
 

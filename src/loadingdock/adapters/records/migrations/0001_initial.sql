@@ -150,6 +150,7 @@ CREATE TABLE uploads (
     staging_key   {text},
     completed_at  BIGINT,
     aborted_at    BIGINT,
+    held_until    BIGINT,
     PRIMARY KEY (company_id, id),
     FOREIGN KEY (company_id, file_id, version) REFERENCES versions (company_id, file_id, number)
 );

@@ -12,6 +12,7 @@ LIMIT :limit;
 SELECT {upload_columns}
 FROM uploads
 WHERE expires_at <= :now AND completed_at IS NULL AND aborted_at IS NULL
+AND (held_until IS NULL OR held_until <= :now)
 ORDER BY expires_at
 LIMIT :limit;
 -- name: deleted_with_bytes
