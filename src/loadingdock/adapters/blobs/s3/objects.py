@@ -12,7 +12,7 @@ import obstore
 from obstore.store import S3Store
 
 from loadingdock.adapters.blobs.s3.place import Place, Provider
-from loadingdock.adapters.blobs.s3.troubles import store_errors
+from loadingdock.adapters.blobs.s3.troubles import NoSuchRange, store_errors
 from loadingdock.adapters.blobs.s3.wire import Observe
 from loadingdock.core.errors import NotFound, Unavailable
 
@@ -65,25 +65,20 @@ class Objects:
                             at += len(piece)
                             yield piece
                     return
+                except NoSuchRange:
+                    if await self.head(name) is None:
+                        raise NotFound("blob") from None
+                    return
                 except Unavailable:
-                    if await self._at_end(name, at, end):
-                        return
                     broken = 1 if at > before else broken + 1
                     if broken > _RESUMED:
                         raise
         finally:
             self._readers -= 1
 
-    async def _at_end(self, name: str, at: int, end: int | None) -> bool:
-        """S3 refuses a range that has no byte in it, as if the request were wrong."""
-        size = await self.head(name)
-        if size is None:
-            raise NotFound("blob")
-        return at >= (size if end is None else min(size, end))
-
     async def _stream(self, name: str, start: int, end: int | None) -> AsyncGenerator[bytes, None]:
         if end is not None and end <= start:
-            raise Unavailable("store")  # nothing to ask for; whoever reads looks whether there is such an object
+            raise NoSuchRange
         started = time.perf_counter()
         part: dict[str, Any] = (
             {} if (start, end) == (0, None) else {"range": (start, end) if end else {"offset": start}}

@@ -17,7 +17,8 @@ _ALGORITHM = "AWS4-HMAC-SHA256"
 
 def encoded(query: Mapping[str, str]) -> str:
     """A query in canonical form: sorted, with everything encoded that is not unreserved."""
-    return "&".join(sorted(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query.items()))
+    pairs = sorted((quote(name, safe="-_.~"), quote(value, safe="-_.~")) for name, value in query.items())
+    return "&".join(f"{name}={value}" for name, value in pairs)
 
 
 def authorized(

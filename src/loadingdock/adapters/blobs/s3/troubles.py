@@ -25,6 +25,10 @@ _STATUS = re.compile(r"\b(?:status(?: code)?:?|Client error with status|Server e
 _BUCKET_REGION = re.compile(r"<(?:Region|Endpoint)>([A-Za-z0-9.-]{1,200})</")
 
 
+class NoSuchRange(Exception):
+    """No byte of the object is in the range that was asked for, which says nothing of whether there is one."""
+
+
 def code_of(text: str) -> str:
     """The error code in an answer's XML; empty where there is none."""
     match = _CODE.search(text)
@@ -50,8 +54,10 @@ def _advice(place: Place, status: int, code: str, text: str, doing: str) -> str:
         return f"the bucket is not in region {place.region}{hint}; change store_region or store_endpoint"
     if code in _KEYS or status == 401:
         return f"the keys are refused ({code or status}); check store_access_key and store_secret_key"
+    if status == 403 and not code:  # the answer to a HEAD has no words
+        return f"the keys are refused or may not {doing}; check store_access_key and what it is allowed"
     if status == 403:
-        return f"these keys may not {doing} ({code or status}); allow it for {place.path_of_prefix}/*"
+        return f"these keys may not {doing} ({code}); allow it for {place.path_of_prefix}/*"
     return f"it answered {status} {code}".rstrip() + f" to {doing}; see the store's own log"
 
 
@@ -74,4 +80,6 @@ def store_errors(place: Place, doing: str) -> Iterator[None]:
         status = _STATUS.search(text)
         if status is None and not _CODE.search(text):
             raise unreachable(place, error) from error
+        if status is not None and status[1] == "416":
+            raise NoSuchRange from error
         raise refusal(place, int(status[1]) if status else 0, text, doing) from error
