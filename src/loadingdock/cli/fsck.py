@@ -62,7 +62,8 @@ async def _as_lines(findings: AsyncIterator[Finding], progress: Progress, repair
         print(f"{finding.problem.value}: {where}: {finding.detail} [{said}]")
     ending = "Everything is as it should be." if not found else f"{found} problems found, {found - wrong} repaired."
     print(
-        f"Looked at {progress.versions} versions ({progress.bytes} bytes) and {progress.blobs} stored blobs. {ending}"
+        f"Looked at {progress.versions} versions ({progress.bytes} bytes) and, for orphans, at {progress.blobs} blobs "
+        f"past the grace time. {ending}"
     )
     return wrong
 
