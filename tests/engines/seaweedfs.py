@@ -85,6 +85,8 @@ class SeaweedFS:
                     f"-master.port={port['master']}",
                     f"-master.port.grpc={port['master grpc']}",
                     "-master.volumeSizeLimitMB=64",
+                    "-master.electionTimeout=500ms",  # alone, it has nobody to wait for
+                    "-master.heartbeatInterval=100ms",
                     f"-volume.port={port['volume']}",
                     f"-volume.port.grpc={port['volume grpc']}",
                     "-volume.max=200",

@@ -45,7 +45,7 @@ class S3Blobs:
     parts in which large blobs are sent, the same for all processes: S3 takes none of less than 5 MiB."""
 
     def __init__(self, place: Place, keys: Provider, observe: Observe = _unobserved, *, part: int = PART) -> None:
-        self._place = place
+        self.place = place
         self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="s3")
         # Threads of their own: digests wait for no request.
         self._hashers = ThreadPoolExecutor(_HASHERS, thread_name_prefix="digest")
@@ -140,7 +140,7 @@ class S3Blobs:
         """One cheap read: that there is a bucket, that it answers, and that the keys are right."""
         answer = await self._shop.ask(self._wire.request, "GET", _PROBE, doing="s3:GetObject", passed=_ABSENT)
         if code_of(answer.text) == "NoSuchBucket":
-            raise refusal(self._place, answer.status, answer.text, "s3:GetObject")
+            raise refusal(self.place, answer.status, answer.text, "s3:GetObject")
 
     async def examine(self) -> Examination:
         return await examine(self._shop)

@@ -1,0 +1,229 @@
+"""The S3 server killed in the middle of whatever it does: what was acknowledged stays, nothing half is readable, what
+is left over is swept, and the service goes on by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from loadingdock.adapters.blobs.s3 import S3Blobs, staging
+from loadingdock.adapters.blobs.s3.multipart import Multipart
+from loadingdock.adapters.blobs.s3.place import Place, parse, provider
+from loadingdock.core.errors import Conflict, NotFound, Unavailable
+from loadingdock.core.model import BlobRef
+from loadingdock.testing.blobs import MIB, get, keys, material, put, send, suspended
+from tests.engines.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
+from tests.faults.flows import FLOWS, Flow, Receipt, verify
+from tests.service import PROGRAM, Service
+
+pytestmark = [pytest.mark.engine("s3"), pytest.mark.timeout(600)]
+
+CYCLES = int(os.environ.get("LOADINGDOCK_FAULT_CYCLES", "20"))
+_BACK_WITHIN = 30.0  # seconds
+_HOUR = timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+    """Killed here, so it is nobody else's."""
+    server = SeaweedFS(tmp_path_factory.mktemp("killed"))
+    try:
+        yield server.start()
+    finally:
+        server.kill()
+
+
+@asynccontextmanager
+async def opened(server: SeaweedFS, url: str, **options: Any) -> AsyncIterator[S3Blobs]:
+    bucket, prefix = parse(url)
+    place = Place(bucket, prefix, server.endpoint, **{"timeout": timedelta(seconds=5), "retries": 1, **options})
+    store = S3Blobs(place, provider(ACCESS_KEY, SECRET_KEY))
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def swept(store: S3Blobs, *but: str) -> None:
+    """As the sweep does it. Nothing is left behind those that a record points at."""
+    found = await keys(store)
+    await store.delete(*(found - set(but)))
+    assert await keys(store, datetime.now(UTC) + _HOUR) == set(but)
+
+
+@pytest.mark.parametrize("after", [0, 9, 33])
+async def test_killed_in_the_midst_of_a_large_upload(server: SeaweedFS, after: int) -> None:
+    async with opened(server, server.fresh_url()) as store:
+        kept = await put(store, material(MIB))
+        key = ""
+        with pytest.raises(Unavailable):  # noqa: PT012 - where in it the death is noticed is not said
+            async with store.writer() as writer:
+                key = writer.key
+                await send(writer, material(after * MIB))
+                await asyncio.to_thread(server.kill)
+                await send(writer, material(40 * MIB))
+                await writer.commit()
+        await asyncio.to_thread(server.start)
+        with pytest.raises(NotFound):
+            await get(store, key)
+        assert await get(store, kept.key) == material(MIB)
+        await swept(store, kept.key)
+
+
+async def test_killed_while_it_completes_an_upload(server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request was sent; whether it was done before the end nobody knows. Whole or not at all, in either case."""
+    complete, seed = Multipart.complete, random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    async with opened(server, server.fresh_url()) as store:
+        acknowledged: list[BlobRef] = []
+        loop = asyncio.get_running_loop()
+        for _ in range(3):
+            completing = asyncio.Event()
+
+            def told(*args: Any, completing: asyncio.Event = completing) -> None:
+                loop.call_soon_threadsafe(completing.set)
+                complete(*args)
+
+            monkeypatch.setattr(Multipart, "complete", told)
+            writing = asyncio.ensure_future(put(store, material(20 * MIB)))
+            await completing.wait()
+            await asyncio.sleep(chance.uniform(0, 0.03))
+            await asyncio.to_thread(server.kill)
+            with suppress(Unavailable):
+                acknowledged.append(await writing)
+            await asyncio.to_thread(server.start)
+            for ref in acknowledged:
+                assert await get(store, ref.key) == material(20 * MIB)
+            for key in await keys(store):
+                assert await store.head(key) in {None, 20 * MIB}
+        await swept(store, *(ref.key for ref in acknowledged))
+
+
+async def test_a_server_that_is_back_in_time_is_not_missed(server: SeaweedFS) -> None:
+    """Within the further attempts that are made at every request."""
+    async with opened(server, server.fresh_url(), retries=8, timeout=timedelta(seconds=10)) as store:
+        async with store.writer() as writer:
+            await send(writer, material(17 * MIB))
+            await asyncio.to_thread(server.kill)
+            back = asyncio.ensure_future(asyncio.to_thread(server.start))
+            await send(writer, material(17 * MIB, 1))
+            ref = await writer.commit()
+            await back
+        assert await get(store, ref.key) == material(17 * MIB) + material(17 * MIB, 1)
+        await swept(store, ref.key)
+
+
+async def test_what_was_suspended_outlives_the_server(server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staging, "LEASE", 3.0)
+    async with opened(server, server.fresh_url()) as store:
+        key = await suspended(store, material(9 * MIB))
+        with pytest.raises(Unavailable):  # noqa: PT012 - likewise
+            async with store.resume(key, 9 * MIB) as writer:
+                await send(writer, material(9 * MIB, 1))
+                await asyncio.to_thread(server.kill)
+                await writer.suspend()
+        await asyncio.to_thread(server.start)
+        async with opened(server, f"s3://{store.place.path_of_prefix}") as other:  # the first one's lock is of no use
+            ref = None
+            while ref is None:
+                with suppress(Conflict):  # until the lock of the one whose server died is nobody's any more
+                    async with other.resume(key, 9 * MIB) as writer:
+                        await writer.write([b"end"])
+                        ref = await writer.commit()
+            assert await get(other, key) == material(9 * MIB) + b"end"
+            await swept(other, key)
+
+
+async def test_a_server_that_hangs_is_given_up(server: SeaweedFS) -> None:
+    async with opened(server, server.fresh_url(), timeout=timedelta(seconds=1), retries=0) as store:
+        ref = await put(store, b"bytes")
+        server.freeze()
+        try:
+            for deed in (put(store, b"small"), put(store, material(9 * MIB)), get(store, ref.key), store.ping()):
+                started = time.monotonic()
+                with pytest.raises(Unavailable):
+                    await deed
+                assert time.monotonic() - started < 30
+        finally:
+            server.thaw()
+        assert await get(store, ref.key) == b"bytes"
+        await swept(store, ref.key)
+
+
+# --- the whole service -------------------------------------------------------
+
+
+def fsck(service: Service) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "fsck", "--json"], env=service.environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+async def load(service: Service, flows: list[Flow], ledger: list[Receipt], end: asyncio.Event) -> list[httpx.Response]:
+    """Clients that send until the end, and what refused them."""
+    refused: list[httpx.Response] = []
+
+    async def client(number: int) -> None:
+        async with service.async_client() as connection:
+            while not end.is_set():
+                try:
+                    ledger.append(await flows[number % len(flows)].send(connection))
+                except httpx.HTTPStatusError as error:
+                    refused.append(error.response)
+                    await asyncio.sleep(0.1)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(8):
+            group.create_task(client(number))
+    return refused
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_acknowledged_uploads_survive_a_killed_store(
+    server: SeaweedFS, make_service: Callable[..., Service], tmp_path: Path
+) -> None:
+    settings = {**server.settings, "store_url": server.fresh_url(), "store_timeout": "5s", "store_retries": 1}
+    service = make_service(lease="3s", **settings).start()
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for _ in range(min(CYCLES, 20)):
+        company = service.desk.company("killed")
+        ledger: list[Receipt] = []
+        flows = [flow(service.desk, company) for flow in FLOWS]
+
+        async def cycle(flows: list[Flow] = flows, ledger: list[Receipt] = ledger) -> None:
+            end = asyncio.Event()
+            loading = asyncio.create_task(load(service, flows, ledger, end))
+            await asyncio.sleep(chance.uniform(0.5, 1.5))
+            await asyncio.to_thread(server.kill)
+            await asyncio.sleep(chance.uniform(0, 0.5))
+            await asyncio.to_thread(server.start)
+            back = time.monotonic()
+            before = len(ledger)
+            while len(ledger) == before:
+                assert time.monotonic() - back < _BACK_WITHIN, "it did not go on by itself"
+                await asyncio.sleep(0.05)
+            end.set()
+            for answer in await loading:
+                assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
+
+        asyncio.run(cycle())
+        assert ledger
+        verify(service.desk, ledger)
+    service.stop()
+    fsck(service)
