@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     store_endpoint: str | None = Field(
         None, description="The S3 store's URL, `https://s3.example.com`. Unset: AWS, in the store's region."
     )
+    store_public_endpoint: str | None = Field(
+        None, description="The same as clients reach it, who are sent there. Unset: as we do."
+    )
     store_region: str = Field("us-east-1", description="The bucket's region.")
     store_access_key: str | None = Field(
         None, description="Access key of the store. Unset: `AWS_ACCESS_KEY_ID`, else the role of this machine."
@@ -146,7 +149,9 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _known_database(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and not value.get_secret_value().startswith(("postgresql://", "postgres://", "sqlite:///")):
+        if value is not None and not value.get_secret_value().startswith(
+            ("postgresql://", "postgres://", "sqlite:///")
+        ):
             raise ValueError("write it like postgresql://user:password@host:5432/database, or sqlite:///path/of/file")
         return value
 
@@ -157,7 +162,7 @@ class Settings(BaseSettings):
             raise ValueError("write it like s3://bucket/prefix, or leave it unset for a folder")
         return value
 
-    @field_validator("store_endpoint")
+    @field_validator("store_endpoint", "store_public_endpoint")
     @classmethod
     def _whole_endpoint(cls, value: str | None) -> str | None:
         if value is not None and not re.fullmatch(r"https?://[^/?#@]+/?", value):
