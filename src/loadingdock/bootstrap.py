@@ -177,6 +177,7 @@ def _blobs(settings: Settings) -> BlobStore:
         bucket=bucket,
         prefix=prefix,
         endpoint=settings.store_endpoint or f"https://s3.{settings.store_region}.amazonaws.com",
+        public_endpoint=settings.store_public_endpoint,
         region=settings.store_region,
         virtual_hosted=settings.store_addressing == "virtual",
         encryption=None if settings.store_encryption == "none" else settings.store_encryption,

@@ -90,7 +90,8 @@ async def ask(
             gone.set()
             await asyncio.sleep(0)  # as a server's send, which lets others run
 
-    await content_response(asked, blobs, content)(asked.scope, receive, send)
+    response = await content_response(asked, blobs, content)
+    await response(asked.scope, receive, send)
     return answer
 
 

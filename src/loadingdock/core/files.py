@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from loadingdock.core import settings
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import (
     Conflict,
@@ -39,6 +40,7 @@ class Content:
     size: int
     content_type: str
     etag: str
+    redirect: bool = False  # the company would rather have the store hand them out
 
 
 def require_readable(version: Version) -> str:
@@ -146,7 +148,8 @@ class Files:
         version = await self.version(file, number)
         key = require_readable(version)
         await self._audit(principal, "download", file.id)
-        return Content(file, version, key, version.size, version.content_type, f'"{version.sha256}"')
+        redirect = principal.company.get(settings.DOWNLOADS) == "redirect"
+        return Content(file, version, key, version.size, version.content_type, f'"{version.sha256}"', redirect)
 
     async def text(self, principal: Principal, file: File) -> bytes:
         """The text that was extracted, UTF-8; empty where the file has none."""

@@ -466,6 +466,11 @@ class BlobStore(Protocol):
         """Where the bytes lie as a plain file that nobody changes any more, for sendfile; None for other stores."""
         ...
 
+    async def download_url(self, key: str, *, expires_in: timedelta, content_type: str, disposition: str) -> str | None:
+        """A URL at which the store itself hands the bytes to whoever asks, under exactly these headers; None for a
+        store that clients do not reach."""
+        ...
+
     async def head(self, key: str) -> int | None:
         """The size, None if there is no such blob."""
         ...

@@ -162,6 +162,12 @@ UNSCANNABLE: CompanySetting[str] = CompanySetting(
     "what becomes of files that the scanner cannot look into whole (encrypted, too big, too deep): reject or accept",
     choice("reject", "accept"),
 )
+DOWNLOADS: CompanySetting[str] = CompanySetting(
+    "downloads",
+    "stream",
+    "how files go out: stream: through us; redirect: by a URL of the store that holds for a minute, where it has such",
+    choice("stream", "redirect"),
+)
 LEGACY_MD5: CompanySetting[bool] = CompanySetting(
     "legacy-md5",
     False,
@@ -191,6 +197,7 @@ CORE: tuple[CompanySetting[Any], ...] = (
     MAX_PIXELS,
     TYPE_POLICY,
     UNSCANNABLE,
+    DOWNLOADS,
     LEGACY_MD5,
     JOB_CAP,
     RETENTION,

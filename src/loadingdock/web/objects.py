@@ -82,7 +82,7 @@ class _Objects:
         files = self._services.files
         file = await files.get(link.principal, file_id)
         content = await files.open(link.principal, file, number)
-        response = content_response(request, self._services.blobs, content)
+        response = await content_response(request, self._services.blobs, content)
         response.headers.update(s3.common(request))
         return response
 
@@ -107,7 +107,7 @@ class _Public:
             content = await files.open(principal, file)
         except (StillProcessing, Infected, Rejected, Gone):
             raise NotFound from None
-        response = content_response(request, self._services.blobs, content, cache=_PUBLIC_CACHE)
+        response = await content_response(request, self._services.blobs, content, cache=_PUBLIC_CACHE)
         response.headers.update(s3.common(request))
         return response
 

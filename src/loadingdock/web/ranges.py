@@ -6,7 +6,7 @@ import asyncio
 import base64
 from collections.abc import Mapping
 from contextlib import aclosing
-from datetime import UTC
+from datetime import UTC, timedelta
 from email.utils import format_datetime
 
 from starlette.requests import Request
@@ -19,6 +19,9 @@ from loadingdock.core.ports import BlobStore
 from loadingdock.web.conditions import NotSatisfiable, refusal, wanted_range
 from loadingdock.web.parameters import content_disposition
 
+_SHORT = timedelta(minutes=1)  # that a URL of the store lives; it is followed at once
+# Conditions on an ETag or a time of ours, which the store would judge by its own.
+_OURS = frozenset({"if-match", "if-unmodified-since", "if-range"})
 PRIVATE = "private, no-store"
 # What a browser may show in place: it cannot run anything, in none of them.
 _INLINE = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif", "text/plain"})
@@ -30,8 +33,8 @@ _SAFE = {
 }
 
 
-def content_response(request: Request, blobs: BlobStore, content: Content, *, cache: str = PRIVATE) -> Response:
-    """The answer to a GET or HEAD: 200, 206, 304, 412 or 416. `cache` is its Cache-Control."""
+async def content_response(request: Request, blobs: BlobStore, content: Content, *, cache: str = PRIVATE) -> Response:
+    """The answer to a GET or HEAD: 200, 206, 304, 412 or 416, or a 307 to the store. `cache` is its Cache-Control."""
     modified = content.version.created_at
     headers = {
         **_SAFE,
@@ -43,15 +46,22 @@ def content_response(request: Request, blobs: BlobStore, content: Content, *, ca
     status = refusal(request.headers, content.etag, modified)
     if status is not None:
         return Response(status_code=status, headers=headers)
+    media_type = types.canonical(content.content_type)  # a declared one may be anything, also no header's value
+    disposition = content_disposition(content.file.name, inline=media_type in _INLINE)
+    if content.redirect and request.method == "GET" and not _OURS & set(request.headers.keys()):
+        url = await blobs.download_url(
+            content.blob_key, expires_in=_SHORT, content_type=media_type, disposition=disposition
+        )
+        if url is not None:
+            return Response(status_code=307, headers={**_SAFE, "cache-control": "no-store", "location": url})
     part = None
     try:
         if request.method == "GET":  # the one method that ranges are defined for
             part = wanted_range(request.headers, content.etag, content.size)
     except NotSatisfiable:
         return Response(status_code=416, headers={**headers, "content-range": f"bytes */{content.size}"})
-    media_type = types.canonical(content.content_type)  # a declared one may be anything, also no header's value
     headers["content-type"] = media_type
-    headers["content-disposition"] = content_disposition(content.file.name, inline=media_type in _INLINE)
+    headers["content-disposition"] = disposition
     if content.version.sha256 is not None:
         digest = base64.b64encode(bytes.fromhex(content.version.sha256)).decode()
         headers["repr-digest"] = f"sha-256=:{digest}:"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -108,6 +108,9 @@ class LocalBlobs:
         except NotFound:
             return None
         return self._tree.path(key)
+
+    async def download_url(self, key: str, *, expires_in: timedelta, content_type: str, disposition: str) -> str | None:
+        return None
 
     async def head(self, key: str) -> int | None:
         try:

@@ -56,7 +56,7 @@ class FileService:
         principal = await self._authorised(request, READ)
         file, version = await self._version(request, principal)
         content = await self._services.files.open(principal, file, version.number)
-        return content_response(request, self._services.blobs, content)
+        return await content_response(request, self._services.blobs, content)
 
     async def listing(self, request: Request) -> Response:
         principal = await self._authorised(request, READ)

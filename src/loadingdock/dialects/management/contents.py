@@ -36,6 +36,7 @@ _ASKED: dict[str, Any] = {
 _ANSWERED: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes, of the file's own type.", "content": {"*/*": _BINARY}},
     206: {"description": "The bytes asked for.", "content": {"*/*": _BINARY}},
+    307: {"description": "The store has them, for who follows within a minute (company setting `downloads`)."},
     304: {"description": "They are those that the client has."},
     412: {"description": "They are not those that If-Match or If-Unmodified-Since want."},
     **NOT_READY,
@@ -48,7 +49,7 @@ async def get_content(caller: Caller, id: str, query: OneVersion) -> Response:
     """The bytes that were scanned, and only once they were found clean."""
     file = await caller.file(id, READ)
     content = await caller.services.files.open(caller.principal, file, query.version)
-    return content_response(caller.request, caller.services.blobs, content)
+    return await content_response(caller.request, caller.services.blobs, content)
 
 
 routes.head("/files/{id}/content", summary="Ask about a file's bytes", responses=_ANSWERED, openapi_extra=_ASKED)(
@@ -66,7 +67,7 @@ async def get_attached_content(caller: Caller, id: str, reference: Reference) ->
     """The latest version, also after the file was deleted: it stays for those who attached it."""
     file = await caller.file(id, READ, deleted=True)
     content = await caller.services.files.open_attached(caller.principal, file, reference)
-    return content_response(caller.request, caller.services.blobs, content)
+    return await content_response(caller.request, caller.services.blobs, content)
 
 
 @routes.get(

@@ -104,7 +104,7 @@ class Routes:
         call = await self._call(request, READ)
         file = await self._file(request, call)
         content = await self._services.files.open(call.principal, file)
-        return content_response(request, self._services.blobs, content)
+        return await content_response(request, self._services.blobs, content)
 
     async def delete(self, request: Request) -> Response:
         call = await self._call(request, WRITE)

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from loadingdock.adapters.blobs.hashes import Hashes
@@ -95,6 +95,10 @@ class S3Blobs:
 
     def local_path(self, key: str) -> Path | None:
         return None
+
+    async def download_url(self, key: str, *, expires_in: timedelta, content_type: str, disposition: str) -> str | None:
+        query = {"response-content-type": content_type, "response-content-disposition": disposition}
+        return await self._shop.ask(self._wire.presigned, "GET", blob_name(key), expires_in, query=query)
 
     async def head(self, key: str) -> int | None:
         return await self._objects.head(blob_name(key)) if KEY.fullmatch(key) else None

@@ -29,7 +29,8 @@ Provider = Callable[[], Credentials]
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A prefix in a bucket. `endpoint` is the store's URL without the bucket; `virtual_hosted`: the bucket's name
+    """A prefix in a bucket. `endpoint` is the store's URL without the bucket, `public_endpoint` that for clients of
+    ours where they reach it by another one; `virtual_hosted`: the bucket's name
     goes before its host, else before the path. `encryption` is an x-amz-server-side-encryption, with `kms_key` where
     that takes one. `timeout`: what the store may take to connect or between two bytes."""
 
@@ -37,6 +38,7 @@ class Place:
     prefix: str
     endpoint: str
     region: str = "us-east-1"
+    public_endpoint: str | None = None
     virtual_hosted: bool = False
     encryption: str | None = None
     kms_key: str | None = None
@@ -47,9 +49,17 @@ class Place:
     @property
     def base(self) -> str:
         """The URL that a key is appended to, after a slash."""
+        return self._bucket_at(self.endpoint)
+
+    @property
+    def public_base(self) -> str:
+        """The same for clients of ours."""
+        return self._bucket_at(self.public_endpoint or self.endpoint)
+
+    def _bucket_at(self, endpoint: str) -> str:
         if not self.virtual_hosted:
-            return f"{self.endpoint}/{self.bucket}"
-        scheme, _, host = self.endpoint.partition("://")
+            return f"{endpoint}/{self.bucket}"
+        scheme, _, host = endpoint.partition("://")
         return f"{scheme}://{self.bucket}.{host}"
 
     def path(self, name: str) -> str:

@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import math
 import ssl
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from threading import Lock
 from urllib.parse import urlsplit
 
 from loadingdock.adapters.blobs.s3.place import Place, Provider
-from loadingdock.adapters.blobs.s3.signing import UNSIGNED, authorized, encoded
+from loadingdock.adapters.blobs.s3.signing import UNSIGNED, authorized, encoded, presigned
 from loadingdock.adapters.blobs.s3.troubles import refusal, unreachable
 
 Observe = Callable[[str, float], None]
@@ -89,6 +90,28 @@ class Wire:
         if answer.status // 100 == 2 or answer.status in passed:
             return answer
         raise refusal(self.place, answer.status, answer.text, doing)
+
+    def presigned(
+        self,
+        method: str,
+        name: str,
+        expires_in: timedelta,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> str:
+        """A URL for a client of ours, who has to send exactly `headers`. In a thread as well: the keys may have to be
+        renewed first."""
+        return presigned(
+            method,
+            f"{self.place.public_base}/{self.place.path(name)}",
+            query or {},
+            headers or {},
+            seconds=math.ceil(expires_in.total_seconds()),
+            credentials=self._keys(),
+            region=self.place.region,
+            now=datetime.now(UTC),
+        )
 
     def _attempt(
         self, method: str, url: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
