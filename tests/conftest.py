@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
+from tests.engines.backing import BACKING
+
 if TYPE_CHECKING:  # most tests need no server, and none of them shall wait for its imports
     from tests.service import Desk, Service
 
@@ -27,8 +29,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="only the tests of line N of the list in SECURITY.md; may be given more than once",
     )
 
+    parser.addoption(
+        "--on",
+        default="",
+        metavar="ENGINES",
+        help="what services stand on instead of their folder, such as postgres; several are divided by commas",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        BACKING.choose(config.getoption("--on"))
+    except ValueError as error:
+        raise pytest.UsageError(f"--on: {error}") from None
+
+
+def pytest_unconfigure() -> None:
+    BACKING.close()
+
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if BACKING:
+        for item in items:
+            if item.get_closest_marker("embedded"):
+                item.add_marker(pytest.mark.skip(reason="about the embedded database and folder"))
     wanted: list[int] | None = config.getoption("--security")
     if wanted is None:
         return

@@ -21,6 +21,7 @@ import httpx
 from loadingdock.bootstrap import FILES
 from loadingdock.settings import Settings
 from tests.desk import PASSWORD, Desk, Login, eventually
+from tests.engines.backing import BACKING
 
 __all__ = ["PASSWORD", "PROGRAM", "Desk", "Login", "Port", "Service", "fresh_address"]
 
@@ -69,7 +70,8 @@ class Service:
         self._wrapper = wrapper
         self._program = program
         self.url = f"http://127.0.0.1:{self._port.number}"
-        values = {"public_url": self.url, "data": data, "log_level": "info", **(settings or {})}
+        self.chosen = BACKING.settings()  # where its records and bytes lie, for commands that are typed beside it
+        values = {"public_url": self.url, "data": data, "log_level": "info", **self.chosen, **(settings or {})}
         self._settings: dict[str, str] = {name: str(value) for name, value in values.items()}
         self._log_path = data.parent / f"{data.name}.log"
         self._process: subprocess.Popen[bytes] | None = None

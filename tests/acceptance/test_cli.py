@@ -232,7 +232,7 @@ def test_jobs_that_were_given_up_run_again(make_service: Callable[..., Service])
         return id
 
     id = service.desk.ask(give_up)
-    beside = Operator(service.data)
+    beside = Operator(service.data, **service.chosen)
     (dead,) = [job for job in beside.gets("jobs", "list")["jobs"] if job["id"] == id]
     assert (dead["company"], dead["state"], dead["last_error"]) == (company.code, "dead", "it was a test")
     assert beside.gets("jobs", "requeue", id) == {"requeued": [id]}
@@ -243,7 +243,7 @@ def test_jobs_that_were_given_up_run_again(make_service: Callable[..., Service])
 
 
 def test_what_is_typed_holds_at_once_in_a_running_server(service: Service) -> None:
-    beside = Operator(service.data)
+    beside = Operator(service.data, **service.chosen)
     code = beside.gets("company", "add", "beside")["code"]
     beside.gets("user", "add", f"anna@{code}", "--password-stdin", "--grant", "files:upload", stdin=PASSWORD)
     path = "/dana/conversation/http/rest/file/upload"
@@ -253,7 +253,7 @@ def test_what_is_typed_holds_at_once_in_a_running_server(service: Service) -> No
 
 @pytest.mark.slow  # credentials that were right are taken for ten seconds without looking at the record
 def test_who_is_shut_out_is_out_within_seconds(service: Service) -> None:
-    beside = Operator(service.data)
+    beside = Operator(service.data, **service.chosen)
     code = beside.gets("company", "add", "shut")["code"]
     beside.gets("user", "add", f"anna@{code}", "--password-stdin", "--grant", "files:upload", stdin=PASSWORD)
     path = "/dana/conversation/http/rest/file/upload"
@@ -266,7 +266,7 @@ def test_who_is_shut_out_is_out_within_seconds(service: Service) -> None:
 
 @pytest.mark.security(28)
 def test_every_deed_leaves_its_row(service: Service) -> None:
-    beside = Operator(service.data)
+    beside = Operator(service.data, **service.chosen)
     code = beside.gets("company", "add", "deeds")["code"]
     beside.gets("company", "set", code, "max-size=1MiB")
     beside.gets("user", "add", f"anna@{code}", "--password-stdin", stdin=PASSWORD)

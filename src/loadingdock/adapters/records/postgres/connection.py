@@ -30,6 +30,8 @@ _SHARED = {
     "text": 'TEXT COLLATE "C"',
     "bytes": "BYTEA",
     "each": "SELECT value FROM jsonb_array_elements_text(CAST({0} AS JSONB))",
+    # As an array, found out once: a subquery's rows would be joined, and an index's order lost by that.
+    "among": "{0} = ANY (ARRAY(SELECT jsonb_array_elements_text(CAST({1} AS JSONB))))",
     "contains": "strpos({0}, {1}) > 0",
     "turn": f"pg_advisory_xact_lock({LOCKS}, {_COMPANY})",
     "turn_of": "pg_advisory_xact_lock(hashtextextended({0}, {1}))",

@@ -23,12 +23,12 @@ AND f.attached = 0
 ORDER BY v.company_id, v.file_id, v.number
 LIMIT :limit;
 -- name: known_blobs
-SELECT blob_key FROM versions WHERE blob_key IN ({each :keys})
+SELECT blob_key FROM versions WHERE {among blob_key :keys}
 UNION
-SELECT text_key FROM versions WHERE text_key IN ({each :keys})
+SELECT text_key FROM versions WHERE {among text_key :keys}
 UNION
 SELECT staging_key FROM uploads
-WHERE staging_key IN ({each :keys}) AND completed_at IS NULL AND aborted_at IS NULL;
+WHERE {among staging_key :keys} AND completed_at IS NULL AND aborted_at IS NULL;
 -- name: versions_with_bytes
 SELECT {version_columns}
 FROM versions v

@@ -21,14 +21,14 @@ WITH RECURSIVE company (id) AS (
     UNION ALL
     SELECT (SELECT MIN(j.company_id) FROM jobs j WHERE j.state = 'waiting' AND j.company_id > company.id)
     FROM company WHERE company.id IS NOT NULL
-), standing (id, cap, running, oldest) AS (
+), standing (id, cap, running, oldest) AS MATERIALIZED (
     SELECT id,
         COALESCE((SELECT c.job_cap FROM companies c WHERE c.id = company.id), :cap),
         (SELECT COUNT(*) FROM jobs r WHERE r.state = 'running' AND r.company_id = company.id),
         (
             SELECT w.run_at FROM jobs w
             WHERE w.state = 'waiting' AND w.company_id = company.id AND w.run_at <= :now
-            AND w.kind IN ({each :kinds}) -- when :kinds
+            AND {among w.kind :kinds} -- when :kinds
             ORDER BY w.run_at LIMIT 1
         )
     FROM company WHERE id IS NOT NULL
@@ -45,7 +45,7 @@ SELECT {turn :company_id};
 -- name: jobs_due
 SELECT run_at, id FROM jobs
 WHERE state = 'waiting' AND company_id = :company_id AND run_at <= :now
-AND kind IN ({each :kinds}) -- when :kinds
+AND {among kind :kinds} -- when :kinds
 ORDER BY run_at, id
 LIMIT :limit {passing_over};
 -- name: job_claim

@@ -18,6 +18,7 @@ WORDS = {
     "text": "TEXT",
     "bytes": "BLOB",
     "each": "SELECT value FROM json_each({0})",
+    "among": "{0} IN (SELECT value FROM json_each({1}))",
     "contains": "instr({0}, {1}) > 0",
     # Who writes is alone: there is nobody to lock out, to pass over or to wait for.
     "held": "",
