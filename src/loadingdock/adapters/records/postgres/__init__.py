@@ -51,13 +51,13 @@ class PostgresRecords:
         return await self._engine.write(unit_of(company_id, work))
 
     async def read(self, company_id: int | None, work: Callable[[Unit], Awaitable[T]]) -> T:
-        return await self._engine.read(unit_of(company_id, work))
+        return await self._engine.read(unit_of(company_id, work), work)
 
     async def transact(self, work: Callable[[Executor], Awaitable[T]]) -> T:
         return await self._engine.write(work)
 
     async def look(self, work: Callable[[Executor], Awaitable[T]]) -> T:
-        return await self._engine.read(work)
+        return await self._engine.read(work, work)
 
     async def once(self, query: str, topic: str | None, /, **params: Any) -> int:
         return await self._engine.once(query, topic, params)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from types import CodeType
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from loadingdock.adapters.records.executor import Executor
 from loadingdock.adapters.records.postgres.connection import Connection
@@ -37,12 +39,25 @@ class Engine:
         self._pool = pool
         self._notices = notices
         self._running: set[asyncio.Task[Any]] = set()
+        self._longer: set[CodeType] = set()
 
     async def write(self, run: Run[T]) -> T:
         return await self._repeat(run, True)
 
-    async def read(self, run: Run[T]) -> T:
-        return await self._repeat(run, False)
+    async def read(self, run: Run[T], work: Callable[..., object]) -> T:
+        """`work` is what `run` runs. One that asks a single thing needs no transaction around it, and most do; which of
+        them ask for more is learnt by their first time."""
+        if work.__code__ in self._longer:
+            return await self._repeat(run, False)
+
+        async def single(connection: Connection, _: bool) -> T:
+            return await self._transaction(connection, run, writing=False, single=True)
+
+        try:
+            return await self._attempts(single)
+        except _More:
+            self._longer.add(work.__code__)
+            return await self._repeat(run, False)
 
     async def once(self, query: str, topic: str | None, params: dict[str, Any]) -> int:
         """One statement, committed with itself. Raises Unavailable where nobody knows whether it was."""
@@ -99,10 +114,13 @@ class Engine:
         finally:
             await self._pool.give_back(connection)
 
-    async def _transaction(self, connection: Connection, run: Run[T], *, writing: bool, careful: bool) -> T:
-        db = PostgresExecutor(connection, writing=writing, careful=careful)
+    async def _transaction(
+        self, connection: Connection, run: Run[T], *, writing: bool, careful: bool = False, single: bool = False
+    ) -> T:
+        db = PostgresExecutor(connection, writing=writing, careful=careful, single=single)
         try:
-            await _say(connection, "BEGIN" if writing else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            if not single:
+                await _say(connection, "BEGIN" if writing else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         except psycopg.Error as error:
             raise _Again(unavailable(), careful=False) from error
         try:
@@ -114,7 +132,8 @@ class Engine:
         if db.fate is not None:
             await _roll_back(connection)
             _judge(db, raised=False)
-        await _commit(connection)
+        if not single:
+            await _commit(connection)
         if db.topics:
             self._notices.tell(db.topics)
         return value
@@ -122,6 +141,10 @@ class Engine:
     async def settle(self) -> None:
         """Until what runs now has ended."""
         await asyncio.gather(*self._running, return_exceptions=True)
+
+
+class _More(Exception):
+    """A single statement was not all."""
 
 
 class _Again(Exception):
@@ -140,6 +163,8 @@ def _judge(db: PostgresExecutor, *, raised: bool) -> None:
             raise _Again(Unavailable("database", retry_after=1), careful=False) from db.error
         case Fate.LOST:  # before the commit was asked for: nothing of it is kept
             raise _Again(unavailable(), careful=False) from db.error
+        case Fate.MORE:
+            raise _More
         case Fate.REFUSED if db.error is not None:
             raise (refusal(db.error) or unavailable)() from db.error
         case Fate.STATEMENT if db.went_on or not raised:
@@ -164,7 +189,7 @@ async def _commit(connection: Connection) -> None:
 
 async def _roll_back(connection: Connection) -> None:
     try:
-        if not connection.closed:
+        if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
             await _say(connection, "ROLLBACK")
     except psycopg.Error:
         await connection.close()  # the server rolls back what it cannot answer

@@ -26,6 +26,7 @@ class Fate(Enum):
     AGAIN = auto()  # another transaction was in the way
     LOST = auto()  # the connection is gone, and what was not committed with it
     REFUSED = auto()  # the server cannot do it now
+    MORE = auto()  # no error: a second statement was asked where only one was expected
 
 
 def fate(error: psycopg.Error) -> Fate:
@@ -69,21 +70,37 @@ def busy() -> Unavailable:
 
 
 class PostgresExecutor:
-    """One transaction that writes or only reads.
+    """One transaction that writes or only reads, or with `single` one statement that needs none.
 
     `fate` is what an error made of the transaction, even if the work handled it and `went_on`. With `careful` every
     writing statement has its savepoint, so that a work may go on after one that failed.
     """
 
-    __slots__ = ("_careful", "_connection", "_cursor", "_statements", "_writing", "error", "fate", "topics", "went_on")
+    __slots__ = (
+        "_asked",
+        "_careful",
+        "_connection",
+        "_cursor",
+        "_held",
+        "_single",
+        "_statements",
+        "_writing",
+        "error",
+        "fate",
+        "topics",
+        "went_on",
+    )
     alone = False
 
-    def __init__(self, connection: Connection, *, writing: bool, careful: bool = False) -> None:
+    def __init__(self, connection: Connection, *, writing: bool, careful: bool = False, single: bool = False) -> None:
         self._connection = connection
         self._cursor = psycopg.AsyncRawCursor(connection)
         self._statements = _WRITING if writing else _READING
         self._writing = writing
         self._careful = careful
+        self._single = single
+        self._asked = False
+        self._held: set[tuple[object, ...]] = set()
         self.fate: Fate | None = None
         self.error: psycopg.Error | None = None
         self.went_on = False
@@ -113,12 +130,22 @@ class PostgresExecutor:
         return self._cursor.rowcount
 
     async def hold(self, query: str, /, **params: Any) -> bool:
-        return not self._writing or await self.one(query, **params) is not None
+        if not self._writing:
+            return True
+        row = (query, *params.values())
+        if row not in self._held and await self.one(query, **params) is None:
+            return False
+        self._held.add(row)
+        return True
 
     def signal(self, topic: str) -> None:
         self.topics.add(topic)
 
     async def _execute(self, query: str, params: dict[str, Any]) -> None:
+        if self._single and self._asked:
+            self.fate = Fate.MORE
+            raise unavailable()
+        self._asked = True
         sql, values = self._statements.of(query, params)
         self.went_on = self.fate is not None
         try:
