@@ -242,6 +242,7 @@ def test_jobs_that_were_given_up_run_again(make_service: Callable[..., Service])
 # --- beside a running server ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_typed_holds_at_once_in_a_running_server(service: Service) -> None:
     beside = Operator(service.data, **service.chosen)
     code = beside.gets("company", "add", "beside")["code"]

@@ -80,6 +80,7 @@ def refuses(service: Service) -> bool:
     return False
 
 
+@pytest.mark.slow
 def test_what_was_begun_ends_and_is_kept(make_service: Make) -> None:
     service = make_service().start()
     company = service.desk.company("acme")
@@ -204,6 +205,7 @@ def test_serve_says_where_with_what_scanner_and_where_data_lie(number: signal.Si
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken(service: Service, tmp_path: Path) -> None:
     port = service.url.rpartition(":")[2]
     process, line = started(tmp_path, "serve", "--port", port, "--json")

@@ -122,6 +122,7 @@ def test_the_secure_path_is_a_presigned_get_of_this_version(
     assert curl(link.replace("/1/", "/2/")).status == 403
 
 
+@pytest.mark.slow
 def test_before_the_scan_the_link_answers_409(make_service: Callable[..., Service]) -> None:
     """The scanner is a socket on which nobody answers: the scan cannot end."""
     service = make_service(scanner_url="clamd://127.0.0.1:9").start_unready()

@@ -206,6 +206,7 @@ def names(value: str) -> set[str]:
     return {name.strip().lower() for name in value.split(",")}
 
 
+@pytest.mark.slow
 def test_an_outside_issuers_token(make_service: Callable[..., Service], tmp_path: Path) -> None:
     key = ECKey.generate_key("P-256", {"kid": "k1", "use": "sig", "alg": "ES256"})
     jwks = tmp_path / "jwks.json"

@@ -379,6 +379,7 @@ SILENCES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.security(6)
 def test_silence(port: int) -> None:
     with others_do_not_notice(port), ThreadPoolExecutor(len(SILENCES)) as clients:
@@ -400,6 +401,7 @@ def test_a_fast_body_without_end(port: int) -> None:
         assert statuses(until_closed(connection)) == [408]
 
 
+@pytest.mark.slow
 @pytest.mark.security(6)
 def test_a_client_that_does_not_take_its_answer(port: int) -> None:
     with socket.socket() as connection:

@@ -66,6 +66,7 @@ def test_an_upload_is_bound_to_its_bytes(clerk: Office) -> None:
     assert len(clerk.client.get("/files").json()["items"]) == 1
 
 
+@pytest.mark.slow
 def test_what_was_received_only_to_be_compared_is_dropped(own_service: Service) -> None:
     with office(own_service) as clerk:
         headers = key()

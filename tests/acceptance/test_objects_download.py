@@ -107,6 +107,7 @@ def test_before_its_bytes_came(holder: Holder, client: httpx.Client) -> None:
     assert (answer.status_code, code(answer.content)) == (409, "OperationAborted")
 
 
+@pytest.mark.slow
 def test_before_it_was_scanned(make_service: Callable[..., Service]) -> None:
     # Nobody listens there, so the service is never ready; it takes files in all the same.
     service = make_service(scanner_url="clamd://127.0.0.1:1").start(wait=False)

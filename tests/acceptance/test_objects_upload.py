@@ -405,6 +405,7 @@ def test_a_link_dies_with_its_file(holder: Holder, client: httpx.Client) -> None
     assert (get.status_code, code(get.content)) == (404, "NoSuchKey")
 
 
+@pytest.mark.slow
 @pytest.mark.security(22)
 def test_no_log_holds_a_signature(make_service: Callable[..., Service]) -> None:
     service = make_service(log_level="debug").start()

@@ -19,6 +19,7 @@ def below(make_service: Callable[..., Service]) -> Iterator[tuple[Service, httpx
         yield service, client
 
 
+@pytest.mark.slow
 def test_both_kinds_of_proxy(below: tuple[Service, httpx.Client]) -> None:
     service, client = below
     holder = Holder(service)

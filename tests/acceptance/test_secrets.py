@@ -46,6 +46,7 @@ def test_what_grants_something_has_128_random_bits(service: Service) -> None:
     assert all(HEX.fullmatch(text) for text in (*ids, *signatures))
 
 
+@pytest.mark.slow
 @pytest.mark.security(26)
 def test_a_fresh_installation_knows_nobody(own_service: Service) -> None:
     service = own_service

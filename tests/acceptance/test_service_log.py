@@ -12,6 +12,7 @@ import pytest
 from tests.service import Service
 
 
+@pytest.mark.slow
 @pytest.mark.security(22)
 @pytest.mark.security(26)
 def test_no_signature_password_or_key_is_in_it(make_service: Callable[..., Service]) -> None:
