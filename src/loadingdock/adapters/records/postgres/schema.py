@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,6 +19,8 @@ from loadingdock.core.ports import Examination
 log = logging.getLogger(__name__)
 
 _PATIENCE = 10.0  # seconds for a server that is starting as well
+# What a server says, in English, while it cannot serve yet or has too much to do; libpq hands no code of it on.
+_PASSING = re.compile("starting up|shutting down|recovery|too many|reserved")
 _OLDEST = 150_000  # PostgreSQL 15
 _MARK = "loadingdock_migrations"
 
@@ -145,7 +148,7 @@ async def _connected(info: str) -> AsyncIterator[Connection]:
             break
         except psycopg.Error as error:
             reason = _first_line(error)
-            if (error.sqlstate or "")[:2] in {"28", "3D", "42"}:
+            if "FATAL" in reason and not _PASSING.search(reason):
                 raise Conflict(f"The database refuses us: {reason}") from error
             if loop.time() >= deadline:
                 log.warning("the database does not answer: %s", reason)
