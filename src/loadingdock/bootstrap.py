@@ -27,9 +27,10 @@ from loadingdock.adapters.types import MagicDetector, MagikaDetector
 from loadingdock.core import settings as company_settings
 from loadingdock.core.access import Access, AccessSettings
 from loadingdock.core.administration import Administration
+from loadingdock.core.arrivals import JOB, Arrivals, Notices
 from loadingdock.core.files import Files
 from loadingdock.core.links import Links
-from loadingdock.core.ports import BlobStore, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
+from loadingdock.core.ports import BlobStore, Inbox, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.retention import Lifetimes, Retention
 from loadingdock.core.uploads import Uploads
@@ -37,7 +38,7 @@ from loadingdock.settings import Settings
 from loadingdock.web import metrics
 from loadingdock.web.dialect import discover
 from loadingdock.web.services import BodyLimits, Services
-from loadingdock.worker import Limits, Schedule, Worker
+from loadingdock.worker import Handler, Limits, Schedule, Worker
 
 if TYPE_CHECKING:
     from loadingdock.adapters.records.postgres import PostgresRecords
@@ -59,16 +60,23 @@ class System:
     extractor: TextExtractor
     retention: Retention
     services: Services
+    inbox: Inbox | None = None
 
     def worker(self) -> Worker:
         settings, clock = self.settings, self.services.clock
         tools = Tools(self.scanner, self.detector, self.extractor)
         processing = Processing(self.records, self.queue, self.blobs, tools, clock)
         every = settings.sweep_every
+        handlers: dict[str, Handler] = {"process": processing.run}
+        arrivals: tuple[Schedule, ...] = ()  # looked for before uploads are abandoned
+        if self.inbox is not None and self.services.notices is not None:
+            handlers[JOB] = Arrivals(self.records, self.inbox, self.services.uploads, clock).run
+            arrivals = (Schedule("arrivals", every, self.services.notices.sweep),)
         return Worker(
             self.queue,
-            {"process": processing.run},
+            handlers,
             (
+                *arrivals,
                 Schedule("expire", every, self.retention.expire_files),
                 Schedule("abandon", every, self.retention.abandon_uploads),
                 Schedule("orphans", max(every, timedelta(hours=1)), self.retention.sweep_orphans),
@@ -115,13 +123,17 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             records.when_forgotten(access.forget)
         presigner = SigV4Presigner(await _installation_secret(records), settings.public_url, region=settings.region)
         known = (*company_settings.CORE, *(setting for dialect in discover() for setting in dialect.settings))
+        inbox = blobs.inbox if isinstance(blobs, S3Blobs) else None
+        notices = Notices(records, inbox, clock, grace=settings.orphan_grace) if inbox else None
+        direct = notices if settings.store_uploads == "direct" else None
+        asked_after = direct.look if direct else None
         administration = Administration(records, passwords, clock, known, forget=access.forget)
         services = Services(
             access=access,
             administration=administration,
-            uploads=Uploads(records, blobs, detector, clock),
-            files=Files(records, blobs, clock),
-            links=Links(records, presigner, access, clock, settings.public_url),
+            uploads=Uploads(records, blobs, detector, clock, asked_after),
+            files=Files(records, blobs, clock, asked_after),
+            links=Links(records, presigner, access, clock, settings.public_url, inbox if direct else None),
             tokens=tokens,
             records=records,
             jobs=records.jobs,
@@ -133,9 +145,11 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             public_url=settings.public_url,
             trusted_proxies=tuple(settings.trusted_proxies),
             company_settings=administration.settings,
+            notices=notices,
+            store_event_secret=settings.store_event_secret.get_secret_value() if settings.store_event_secret else None,
         )
         retention = Retention(records, blobs, clock, Lifetimes(orphan_grace=settings.orphan_grace))
-        yield System(settings, records, records.jobs, blobs, scanner, detector, extractor, retention, services)
+        yield System(settings, records, records.jobs, blobs, scanner, detector, extractor, retention, services, inbox)
 
 
 def lifetime(

@@ -10,9 +10,9 @@ import re
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -75,6 +75,13 @@ class Settings(BaseSettings):
     )
     store_public_endpoint: str | None = Field(
         None, description="The same as clients reach it, who are sent there. Unset: as we do."
+    )
+    store_uploads: Literal["through", "direct"] = Field(
+        "through", description="Whether clients with an upload URL send their bytes `through` us or `direct` to S3."
+    )
+    store_event_secret: SecretStr | None = Field(
+        None,
+        description="Bearer token with which the store tells of arrivals at `/store-events`. Unset: nobody may.",
     )
     store_region: str = Field("us-east-1", description="The bucket's region.")
     store_access_key: str | None = Field(
@@ -168,6 +175,12 @@ class Settings(BaseSettings):
         if value is not None and not re.fullmatch(r"https?://[^/?#@]+/?", value):
             raise ValueError("give scheme, host and port alone, such as https://s3.example.com")
         return value and value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _direct_to_a_store(self) -> Self:
+        if self.store_uploads == "direct" and self.store_url is None:
+            raise ValueError("store_uploads: direct needs a store that clients reach; set store_url too")
+        return self
 
     @field_validator("public_url")
     @classmethod

@@ -65,10 +65,17 @@ def require_readable(version: Version) -> str:
 class Files:
     """The use cases of files that exist."""
 
-    def __init__(self, records: Records, blobs: BlobStore, clock: Clock) -> None:
+    def __init__(
+        self,
+        records: Records,
+        blobs: BlobStore,
+        clock: Clock,
+        asked_after: Callable[[File], Awaitable[None]] | None = None,
+    ) -> None:
         self._records = records
         self._blobs = blobs
         self._clock = clock
+        self._asked_after = asked_after  # told of each file that is found, for it may have arrived unnoticed
 
     # --- finding ---
 
@@ -88,6 +95,8 @@ class Files:
         file = await self._records.read(principal.company.id, look)
         if file is None or (file.deleted_at is not None and not deleted):
             raise NotFound
+        if self._asked_after is not None:
+            await self._asked_after(file)
         return file
 
     async def version(self, file: File, number: int | None) -> Version:

@@ -20,7 +20,7 @@ from loadingdock.core.access import Access, permit
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import Forbidden
 from loadingdock.core.model import Digest, File, Principal, Upload, Version
-from loadingdock.core.ports import Clock, Presigner, Records, Unit
+from loadingdock.core.ports import Clock, Inbox, Presigner, Records, Unit
 
 PREFIX = "/objects"
 PUBLIC_PREFIX = "/public"
@@ -51,7 +51,17 @@ class Link:
 class Links:
     """Makes and verifies them. `public_url` is how clients reach the service."""
 
-    def __init__(self, records: Records, presigner: Presigner, access: Access, clock: Clock, public_url: str) -> None:
+    def __init__(
+        self,
+        records: Records,
+        presigner: Presigner,
+        access: Access,
+        clock: Clock,
+        public_url: str,
+        inbox: Inbox | None = None,
+    ) -> None:
+        """With an `inbox` bytes are sent straight to the store."""
+        self._inbox = inbox
         self._records = records
         self._presigner = presigner
         self._access = access
@@ -59,16 +69,24 @@ class Links:
         self.public_url = public_url.rstrip("/")
 
     async def upload_url(self, principal: Principal, upload: Upload, *, permission: str) -> str:
-        """A PUT of the promised bytes. A promised type has to be sent as a signed header. Length, digest and limit
-        are signed as parameters: a header of them would be that of the request, which a resumable upload divides
-        into several."""
+        """A PUT of the promised bytes: to the store where it takes them itself, else to us. A promised type has to be
+        sent as a signed header. Length, digest and limit are signed as parameters: a header of them would be that of
+        the request, which a resumable upload divides into several."""
+        now = self._clock.now()
+        if self._inbox is not None:
+            return await self._inbox.upload_url(
+                f"{upload.company_id}/{upload.id}",
+                expires_in=upload.expires_at - now,
+                content_type=upload.content_type,
+                size=upload.size,
+                sha256=upload.sha256,
+            )
         headers = {} if upload.content_type is None else {"content-type": upload.content_type}
         query = {_PERMISSION: permission, _MAX_SIZE: str(upload.max_size)}
         if upload.size is not None:
             query[_LENGTH] = str(upload.size)
         if upload.sha256 is not None:
             query[_SHA256] = base64.b64encode(bytes.fromhex(upload.sha256)).decode()
-        now = self._clock.now()
         return self._presigner.url(
             "PUT",
             f"{PREFIX}/{principal.company.number}/{upload.id}",

@@ -147,7 +147,8 @@ class State(StrEnum):
 _ENDS = frozenset({State.EXPIRED, State.DELETED})
 TRANSITIONS: Mapping[State, frozenset[State]] = MappingProxyType(
     {
-        State.AWAITING_UPLOAD: frozenset({State.RECEIVED}) | _ENDS,
+        # To rejected at once: bytes that a client put into the store broke a rule before they were received.
+        State.AWAITING_UPLOAD: frozenset({State.RECEIVED, State.REJECTED}) | _ENDS,
         # To rejected from anywhere with bytes: an inspection found them missing or altered.
         State.RECEIVED: frozenset({State.PROCESSING, State.REJECTED}) | _ENDS,
         # Back to received: a lost worker's attempt is taken up again from its last finished step.

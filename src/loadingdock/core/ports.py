@@ -493,6 +493,42 @@ class BlobStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Arrived:
+    """What the store says of an object that a client put there. Nothing of it is taken for granted."""
+
+    size: int
+    content_type: str | None
+
+
+class Inbox(Protocol):
+    """Where clients put bytes straight into the store, each under a name of ours. They may put them again while their
+    URL holds, so what lies there is nobody's file."""
+
+    async def upload_url(
+        self,
+        name: str,
+        *,
+        expires_in: timedelta,
+        content_type: str | None = None,
+        size: int | None = None,
+        sha256: str | None = None,
+    ) -> str:
+        """A URL for one PUT, bound to what is given as far as the store enforces it."""
+        ...
+
+    async def arrived(self, name: str) -> Arrived | None: ...
+    def read(self, name: str) -> AsyncGenerator[bytes, None]:
+        """As `BlobStore.read`."""
+        ...
+
+    def list(self) -> AsyncIterator[tuple[str, datetime]]:
+        """(name, time of arrival), in no order."""
+        ...
+
+    async def remove(self, name: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class SignedRequest:
     """What a presigned URL allows, after its signature has been verified."""
 

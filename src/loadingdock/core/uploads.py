@@ -8,7 +8,7 @@ acknowledged. A failure before the commit leaves nothing but an orphan, which th
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -45,7 +45,15 @@ _HOPELESS = (InvalidInput, LimitExceeded, TypeRefused, QuotaExceeded, NotFound)
 class Uploads:
     """The use cases of receiving."""
 
-    def __init__(self, records: Records, blobs: BlobStore, detector: TypeDetector, clock: Clock) -> None:
+    def __init__(
+        self,
+        records: Records,
+        blobs: BlobStore,
+        detector: TypeDetector,
+        clock: Clock,
+        asked_after: Callable[[File], Awaitable[None]] | None = None,
+    ) -> None:
+        self._asked_after = asked_after  # told of each file that is looked at, for it may have arrived unnoticed
         self._records = records
         self._blobs = blobs
         self._detector = detector
@@ -180,6 +188,8 @@ class Uploads:
         upload, file = await self._records.read(company_id, work)
         if upload is None or file is None or file.deleted_at is not None or upload.aborted_at is not None:
             raise NotFound("upload")
+        if self._asked_after is not None:
+            await self._asked_after(file)
         return upload, file
 
     def declaration_of(
@@ -342,6 +352,23 @@ class Uploads:
         staging_key = await self._records.write(upload.company_id, work)
         if staging_key is not None:
             await self._blobs.delete(staging_key)
+
+    async def refuse(self, principal: Principal, upload: Upload, reason: str) -> None:
+        """Bytes came that cannot become the file: the promise is over, and the file says why."""
+        now = self._clock.now()
+
+        async def work(unit: Unit) -> None:
+            if not await unit.uploads.abort(upload.id, now):
+                return
+            file = await unit.files.get(upload.file_id)
+            if file is None or file.deleted_at is not None or file.state is not State.AWAITING_UPLOAD:
+                return
+            version = replace(file.version, state=State.REJECTED, updated_at=now, reason=reason)
+            await unit.files.save_version(version, was=State.AWAITING_UPLOAD)
+            await unit.audit.add(entry(principal, "upload.refuse", file.id, "rejected", now, reason))
+            await publication.event(unit, replace(file, version=version), now)
+
+        await self._records.write(upload.company_id, work)
 
     async def _complete(self, principal: Principal, upload: Upload, declaration: Declaration, blob: BlobRef) -> File:
         now = self._clock.now()

@@ -16,7 +16,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loadingdock.web import metrics, oauth, objects, operations, sse
+from loadingdock.web import metrics, oauth, objects, operations, sse, storeevents
 from loadingdock.web.context import Context, attach
 from loadingdock.web.credentials import client_address, trace_id
 from loadingdock.web.dialect import Dialect, discover, render_unexpected
@@ -70,7 +70,7 @@ class Application:
     def _mount(self, services: Services) -> None:
         built = [(dialect, dialect.build(services)) for dialect in self._dialects]
         references = documents(tuple(built))
-        for dialect in (oauth.dialect, objects.dialect, operations.dialect, references):
+        for dialect in (oauth.dialect, objects.dialect, storeevents.dialect, operations.dialect, references):
             built.append((dialect, dialect.build(services)))
         for dialect, app in built:
             for prefix in dialect.prefixes:

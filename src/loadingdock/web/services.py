@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any
 
 from loadingdock.core.access import Access
 from loadingdock.core.administration import Administration
+from loadingdock.core.arrivals import Notices
 from loadingdock.core.files import Files
 from loadingdock.core.links import Links
 from loadingdock.core.model import CompanySetting
@@ -44,3 +45,5 @@ class Services:
     public_url: str
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     company_settings: Mapping[str, CompanySetting[Any]]
+    notices: Notices | None = None
+    store_event_secret: str | None = field(default=None, repr=False)

@@ -2,6 +2,7 @@
 
     <prefix>/blobs/2026/11/22/0517/<32 hex>       what was committed, one object each
     <prefix>/staging/2026-11-22-0517-<32 hex>/    what was suspended (see `staging`)
+    <prefix>/incoming/<company>/<upload>          what clients put there themselves (see `inbox`)
 
 The store's checksums and ETags are never asked for what was received: SHA-256 is computed here, over the bytes as
 they come.
@@ -20,6 +21,7 @@ from loadingdock.adapters.blobs.hashes import Hashes
 from loadingdock.adapters.blobs.keys import KEY, fresh_key, split
 from loadingdock.adapters.blobs.s3 import staging
 from loadingdock.adapters.blobs.s3.examination import examine
+from loadingdock.adapters.blobs.s3.inbox import S3Inbox
 from loadingdock.adapters.blobs.s3.multipart import Unfinished
 from loadingdock.adapters.blobs.s3.objects import Objects
 from loadingdock.adapters.blobs.s3.place import Place, Provider
@@ -51,6 +53,7 @@ class S3Blobs:
         self._hashers = ThreadPoolExecutor(_HASHERS, thread_name_prefix="digest")
         self._wire = Wire(place, keys, observe)
         self._objects = Objects(place, keys, observe)
+        self.inbox = S3Inbox(self._wire, self._objects, self._senders)
         self._shop = Workshop(self._wire, self._objects, self._senders, self._hashers, part)
 
     # --- writing -------------------------------------------------------------
