@@ -127,6 +127,10 @@ class PostgresExecutor:
             await self._execute(query, params)
         except _Unfindable:
             raise InvalidInput("A text must not hold a NUL.") from None
+        if (
+            query == "ledger_charge" and self._cursor.rowcount
+        ):  # an event of the same upload need not lock that row again
+            self._held.add(("event_turn", params["company_id"]))
         return self._cursor.rowcount
 
     async def hold(self, query: str, /, **params: Any) -> bool:
