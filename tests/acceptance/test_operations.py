@@ -48,7 +48,8 @@ def test_metrics_have_names_of_ours_alone(service: Service) -> None:
     assert "BREW" not in shown.text
     for name in ("jobs_waiting", "jobs_dead", "store_free_bytes", "ready", "requests_total", "request_seconds_bucket"):
         assert f"\nloadingdock_{name}" in shown.text, name
-    assert re.search(r"loadingdock_store_free_bytes [1-9]", shown.text)
+    if "store_url" not in service.chosen:  # an S3 store has no end that it tells
+        assert re.search(r"loadingdock_store_free_bytes [1-9]", shown.text)
 
 
 @pytest.mark.security(26)

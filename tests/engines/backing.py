@@ -20,7 +20,15 @@ def _postgres() -> Iterator[Places]:
         yield lambda: {"database_url": server.database()}
 
 
-ENGINES: Mapping[str, Callable[[], AbstractContextManager[Places]]] = {"postgres": _postgres}
+@contextmanager
+def _s3() -> Iterator[Places]:
+    from tests.engines import seaweedfs
+
+    with seaweedfs.server() as server:
+        yield lambda: {**server.settings, "store_url": server.fresh_url()}
+
+
+ENGINES: Mapping[str, Callable[[], AbstractContextManager[Places]]] = {"postgres": _postgres, "s3": _s3}
 
 
 class Backing:

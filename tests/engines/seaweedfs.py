@@ -16,8 +16,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ class SeaweedFS:
         self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
 
     @property
-    def settings(self) -> dict[str, object]:
+    def settings(self) -> dict[str, str]:
         """Those of the service, but for `store_url`."""
         return {
             "store_endpoint": self.endpoint,
@@ -179,11 +180,19 @@ def _free_ports(count: int) -> list[int]:
         return [probe.getsockname()[1] for probe in probes]
 
 
+@contextmanager
+def server() -> Iterator[SeaweedFS]:
+    """On a folder of its own, which goes with it."""
+    with TemporaryDirectory(prefix="seaweedfs-") as folder:
+        running = SeaweedFS(Path(folder))
+        try:
+            yield running.start()
+        finally:
+            running.kill()
+
+
 @pytest.fixture(scope="session")
-def seaweedfs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SeaweedFS]:
+def seaweedfs() -> Iterator[SeaweedFS]:
     """One server for all tests that leave it running."""
-    server = SeaweedFS(tmp_path_factory.mktemp("seaweedfs"))
-    try:
-        yield server.start()
-    finally:
-        server.kill()
+    with server() as running:
+        yield running
