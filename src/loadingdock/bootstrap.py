@@ -19,8 +19,8 @@ from loadingdock.adapters.passwords import Argon2Passwords
 from loadingdock.adapters.presign import SigV4Presigner
 from loadingdock.adapters.ratelimits import rate_limiter
 from loadingdock.adapters.records.sqlite import SqliteRecords
-from loadingdock.adapters.scanners.clamd import ClamdScanner
 from loadingdock.adapters.scanners.local import LocalScanner
+from loadingdock.adapters.scanners.pool import ClamdScanner, addresses
 from loadingdock.adapters.text import TextExtraction
 from loadingdock.adapters.tokens import JwtTokens, OutsideIssuer
 from loadingdock.adapters.types import MagicDetector, MagikaDetector
@@ -217,10 +217,12 @@ def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:
     scanner: Scanner
     if settings.scanner_url is not None:
         scanner = ClamdScanner(
-            settings.scanner_url,
+            *addresses(settings.scanner_url),
             max_stream=settings.scanner_max_stream,
             max_entry=settings.scanner_max_entry,
             timeout=settings.scanner_timeout,
+            took=metrics.scan,
+            circuit=metrics.circuit,
         )
     else:
         scanner = LocalScanner(settings.rules)

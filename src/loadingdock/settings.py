@@ -102,7 +102,8 @@ class Settings(BaseSettings):
     store_retries: int = Field(3, ge=0, le=20, description="Further attempts at a request that the store failed.")
     scanner_url: str | None = Field(
         None,
-        description="`clamd://host:port` or `clamd:///path/to/socket`. Unset: the built-in local rules, no antivirus.",
+        description="`clamd://host:port` or `clamd:///path/to/socket`; several, with commas between, share the work. "
+        "Unset: the built-in local rules, no antivirus.",
     )
     scanner_max_stream: int = Field(
         100 * 1024 * 1024, gt=0, description="clamd's StreamMaxLength, bytes; larger files are unscannable."
@@ -110,7 +111,7 @@ class Settings(BaseSettings):
     scanner_max_entry: int = Field(
         100 * 1024 * 1024, gt=0, description="clamd's MaxFileSize, bytes; archives with larger entries are unscannable."
     )
-    scanner_timeout: float = Field(120.0, gt=0, description="Seconds that one scan may take.")
+    scanner_timeout: float = Field(120.0, gt=0, description="Seconds that one clamd may take for a file.")
     rules: Path | None = Field(None, description="Folder of further YARA rules (*.yar) for the built-in scanner.")
     public_url: str = Field(
         "http://127.0.0.1:8080", description="How clients reach the service, without a slash at the end."

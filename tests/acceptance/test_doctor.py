@@ -19,6 +19,7 @@ from loadingdock.core import diagnosis
 from loadingdock.core.diagnosis import Check, Grade, eicar
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ExtractedText, ScanResult, Verdict
+from loadingdock.core.ports import Engine
 from loadingdock.settings import Settings
 from tests.acceptance.operator import Operator, Said
 
@@ -149,6 +150,9 @@ class Scanner:
 
     async def ping(self) -> str:
         return "1.0"
+
+    def engines(self) -> tuple[Engine, ...]:
+        return ()
 
     async def close(self) -> None:
         return None

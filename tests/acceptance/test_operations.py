@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from collections.abc import Callable
 
+import httpx
 import pytest
 
+from loadingdock.core.model import State
+from tests.acceptance.ways import WAYS, Dock
 from tests.service import Service
+from tests.unit.fake_clamd import fake_clamd, finding
 
 
 def test_alive_and_ready(service: Service) -> None:
@@ -36,6 +41,28 @@ def test_what_is_down_is_named_with_its_time(make_service: Callable[..., Service
         assert anybody.get("/readyz").json()["checks"]["scanner"]["since"] == scanner["since"]
         assert anybody.get("/healthz").status_code == 200
         assert 'loadingdock_ready{dependency="scanner"} 0.0' in anybody.get("/metrics").text
+
+
+async def test_one_scanner_that_answers_is_enough(make_service: Callable[..., Service]) -> None:
+    nobody = "clamd://127.0.0.1:1"
+    async with fake_clamd(finding(b"a virus")) as address:
+        service = await asyncio.to_thread(make_service(scanner_url=f"{nobody},{address}").start)
+        dock = Dock(service)
+        assert (await asyncio.to_thread(WAYS[0].send, dock, b"hello", "hello.txt")).is_success
+        (file,) = await asyncio.to_thread(dock.settled)
+        assert file.state is State.READY
+        async with httpx.AsyncClient(base_url=service.url) as anybody:
+            ready = await anybody.get("/readyz")
+            shown = (await anybody.get("/metrics")).text
+    assert ready.status_code == 200
+    scanner = ready.json()["checks"]["scanner"]
+    assert scanner["status"] == "up"
+    assert scanner["engines"][address] == {"status": "up"}
+    assert scanner["engines"][nobody] == {"status": "down", "reason": "no connection (ConnectionRefusedError)"}
+    assert f'loadingdock_scan_seconds_count{{address="{address}"}} 1.0' in shown
+    for each in (address, nobody):
+        state = f'address="{each}",loadingdock_scanner_circuit="closed"'
+        assert f"loadingdock_scanner_circuit{{{state}}} 1.0" in shown
 
 
 def test_metrics_have_names_of_ours_alone(service: Service) -> None:

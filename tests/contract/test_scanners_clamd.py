@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from loadingdock.adapters.scanners.clamd import ClamdScanner
+from loadingdock.adapters.scanners.circuit import Policy
+from loadingdock.adapters.scanners.pool import ClamdScanner
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ScanResult, Verdict
 from loadingdock.testing.scanners import ScannerContract, body
@@ -127,3 +129,74 @@ async def test_killed_frozen_and_back_again(tmp_path: Path) -> None:
     finally:
         await scanner.close()
         daemon.kill()
+
+
+@pytest.mark.engine("clamd")
+@pytest.mark.security(18)
+async def test_one_of_two_is_killed_under_load_and_comes_back(tmp_path: Path) -> None:
+    """The other takes its work: nothing is lost and nothing infected is clean. Back again, it gets its share."""
+    mortal, other = (Clamd(tmp_path / name) for name in ("mortal", "other"))
+    took: list[str] = []
+    states: dict[str, str] = {}
+    told = asyncio.Event()
+
+    def took_by(address: str, seconds: float) -> None:
+        took.append(address)
+        told.set()
+
+    def circuit_of(address: str, state: str) -> None:
+        states[address] = state
+        told.set()
+
+    for daemon in (mortal, other):
+        daemon.folder.mkdir()
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    scanner = ClamdScanner(
+        mortal.start().tcp,
+        other.start().tcp,
+        max_stream=STREAM,
+        max_entry=ENTRY,
+        unpacked=SCAN,
+        timeout=30.0,
+        folder=scratch,
+        policy=Policy(failures=3, first=0.05, longest=0.1),
+        took=took_by,
+        circuit=circuit_of,
+    )
+    verdicts: list[tuple[bool, Verdict]] = []
+    going = True
+
+    async def load(n: int) -> None:
+        while going:
+            infected = n % 2 == 0
+            content = bytes(100_000) + (samples.eicar() if infected else b"harmless")
+            verdicts.append((infected, (await scan(scanner, content)).verdict))
+
+    async def until(condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():
+                told.clear()
+                await told.wait()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for n in range(6):
+                group.create_task(load(n))
+            await until(lambda: {mortal.tcp, other.tcp} <= set(took))
+            mortal.kill()
+            await until(lambda: states[mortal.tcp] != "closed")
+            took.clear()
+            await until(lambda: len(took) > 50)
+            assert set(took) == {other.tcp}
+            await asyncio.to_thread(mortal.start)
+            await until(lambda: mortal.tcp in took and states[mortal.tcp] == "closed")
+            took.clear()
+            await until(lambda: min(took.count(mortal.tcp), took.count(other.tcp)) > 10)
+            going = False
+        assert set(verdicts) == {(True, Verdict.INFECTED), (False, Verdict.CLEAN)}
+    finally:
+        await scanner.close()
+        for daemon in (mortal, other):
+            daemon.kill()
+    assert not list(scratch.iterdir())

@@ -574,6 +574,16 @@ class Presigner(Protocol):
 # --- looking into files --------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """One of several behind a port. `why` it gets no work, in words that anybody may read; empty if it gets its
+    share. `version` is empty if it did not say it."""
+
+    address: str
+    version: str
+    why: str
+
+
 class Scanner(Protocol):
     """Four verdicts, never an exception: what it cannot reach is `scanner_down`, what it cannot look into whole is
     `unscannable`. `name` says what scanned, for people; `antivirus` whether it deserves that name."""
@@ -586,7 +596,12 @@ class Scanner(Protocol):
         ...
 
     async def ping(self) -> str:
-        """Its version; raises Unavailable("scanner")."""
+        """Its version; raises Unavailable("scanner"). Where there are several engines, one that answers is enough."""
+        ...
+
+    def engines(self) -> tuple[Engine, ...]:
+        """Those that share the work, as they answered the last ping; none if it is done here. Idle ones are given
+        scans in turn."""
         ...
 
     async def close(self) -> None: ...

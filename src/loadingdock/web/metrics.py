@@ -1,10 +1,10 @@
-"""What Prometheus may ask. Labels are names of ours alone: nothing that a client sends becomes one."""
+"""What Prometheus may ask. Labels are names of ours or of the settings: nothing that a client sends becomes one."""
 
 from __future__ import annotations
 
 from functools import cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, generate_latest
 
 registry = CollectorRegistry(auto_describe=True)
 
@@ -31,6 +31,20 @@ store_seconds = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
     registry=registry,
 )
+scan_seconds = Histogram(
+    "loadingdock_scan_seconds",
+    "From a connection to clamd to its verdict, by its address.",
+    ["address"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+    registry=registry,
+)
+scanner_circuit = Enum(
+    "loadingdock_scanner_circuit",
+    "1 of the state: closed, it gets its share of the work; open, it failed and gets none; half_open, it is probed.",
+    ["address"],
+    states=["closed", "open", "half_open"],
+    registry=registry,
+)
 ready = Gauge("loadingdock_ready", "1 if the dependency answers.", ["dependency"], registry=registry)
 
 
@@ -42,6 +56,14 @@ def request(api: str, method: str, status: int, took: float) -> None:
 
 def store(action: str, took: float) -> None:
     _store_of(action).observe(took)
+
+
+def scan(address: str, took: float) -> None:
+    scan_seconds.labels(address).observe(took)
+
+
+def circuit(address: str, state: str) -> None:
+    scanner_circuit.labels(address).state(state)
 
 
 @cache

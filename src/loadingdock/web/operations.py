@@ -6,7 +6,7 @@ None of it asks for credentials and none of it says more than names, states and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from loadingdock.core.errors import DockError, Unavailable
-from loadingdock.core.ports import Clock
+from loadingdock.core.ports import Clock, Engine
 from loadingdock.web import metrics, sse
 from loadingdock.web.dialect import Dialect, application
 from loadingdock.web.problems import problem
@@ -31,10 +31,12 @@ Check = Callable[[], Awaitable[object]]
 
 @dataclass
 class Readiness:
-    """The dependencies by name, and since when each one that is down has been seen down by this process."""
+    """The dependencies by name, and since when each one that is down has been seen down by this process. `engines` of
+    the scanner are named where there are several: one that answers is enough."""
 
     checks: Mapping[str, Check]
     clock: Clock
+    engines: Callable[[], Sequence[Engine]] = tuple
     down: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     _asked_at: datetime | None = None
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -60,11 +62,18 @@ class Readiness:
             "checks": {name: self._state(name) for name in self.checks},
         }
 
-    def _state(self, name: str) -> dict[str, str]:
+    def _state(self, name: str) -> dict[str, object]:
+        several: dict[str, object] = {}
+        if name == "scanner" and len(engines := self.engines()) > 1:
+            several = {"engines": {engine.address: _engine(engine) for engine in engines}}
         if name not in self.down:
-            return {"status": "up"}
+            return {"status": "up", **several}
         since, reason = self.down[name]
-        return {"status": "down", "since": since.isoformat(timespec="seconds"), "reason": reason}
+        return {"status": "down", "since": since.isoformat(timespec="seconds"), "reason": reason, **several}
+
+
+def _engine(engine: Engine) -> dict[str, str]:
+    return {"status": "down", "reason": engine.why} if engine.why else {"status": "up"}
 
 
 async def _reason(check: Check) -> str | None:
@@ -92,6 +101,7 @@ def _build(services: Services) -> FastAPI:
             "queue": lambda: services.jobs.depth(services.clock.now()),
         },
         services.clock,
+        services.scanner.engines,
     )
 
     async def healthz(request: Request) -> Response:

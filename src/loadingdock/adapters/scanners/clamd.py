@@ -1,8 +1,7 @@
 """ClamAV's daemon over TCP or a Unix socket: `zINSTREAM` and `zVERSION` (clamd(8), section COMMANDS).
 
-clamd answers limits and errors in the same place as findings, and calls clean some things that it did not look into.
-What may be called clean is therefore decided here: the one reply `stream: OK`, for all bytes sent, of a file that has
-nothing in it beyond clamd's limits.
+clamd answers limits and errors in the same place as findings. What may be called clean is therefore decided here: the
+one reply `stream: OK`, for all bytes sent.
 """
 
 from __future__ import annotations
@@ -15,13 +14,9 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from loadingdock.adapters.confined import Limits as ChildLimits
-from loadingdock.adapters.scanners.archives import Limits
-from loadingdock.adapters.scanners.inspection import Inspection, as_file
-from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ScanResult, Verdict
 
 CHUNK = 256 * 1024  # bytes sent at once
@@ -49,68 +44,45 @@ def classify(reply: bytes) -> ScanResult:
     return ScanResult(Verdict.SCANNER_DOWN, f"unexpected reply {text[:200]!r}")
 
 
-class ClamdScanner:
-    """`address` is clamd://host:port or clamd:///path/to/socket.
+class NoAnswer(Exception):
+    """The daemon did not say its version. The words are ours and hold neither addresses nor what it said."""
 
-    clamd cannot be asked for its limits, so they are told: `max_stream` is its StreamMaxLength, `max_entry` its
-    MaxFileSize and `unpacked` its MaxScanSize, in bytes. Archives are opened here first, because clamd 1.4 calls clean
-    what it passed over: a zip's entry that unpacks to more than MaxFileSize, a zip without its end, a method that it
-    does not know. `timeout` in seconds is for one whole scan. Temporary files go to `folder`; None: the system's place.
-    """
 
-    name = "ClamAV"
-    antivirus = True
+class Unreadable(Exception):
+    """The file itself cannot be read, which says nothing about the daemon."""
 
-    def __init__(
-        self,
-        address: str,
-        *,
-        max_stream: int = 100_000_000,
-        max_entry: int = 100_000_000,
-        timeout: float = 300.0,
-        unpacked: int = 400_000_000,
-        folder: Path | None = None,
-    ) -> None:
+
+class Clamd:
+    """One daemon. `address` is clamd://host:port or clamd:///path/to/socket; `timeout` in seconds is for one scan."""
+
+    def __init__(self, address: str, *, timeout: float) -> None:
+        self.address = address
         self._where = _parse(address)
-        self._max_stream = max_stream
         self._timeout = timeout
-        self._folder = folder
-        self._inspection = Inspection(
-            archives=Limits(entry=max_entry, unpacked=unpacked),
-            child=ChildLimits(file_size=max_entry, wall=timeout),
-            children=1,
-            folder=folder,
-        )
 
-    async def scan(self, body: AsyncIterator[bytes], size: int, path: Path | None = None) -> ScanResult:
-        if size > self._max_stream:
-            return ScanResult(Verdict.UNSCANNABLE, f"{size} bytes, but clamd takes {self._max_stream}")
+    async def scan(self, file: Path, size: int) -> ScanResult:
+        """`scanner_down` is whatever the daemon failed. Raises Unreadable."""
         try:
-            async with asyncio.timeout(self._timeout), as_file(body, size, path, self._folder) as file:
-                opened = await self._inspection.look(file, size)
-                if opened.verdict is Verdict.SCANNER_DOWN:
-                    return opened
-                scanned = await self._instream(file, size)
-                # A file that cannot be opened whole may still have something that clamd finds, which is worse.
-                return opened if scanned.verdict is Verdict.CLEAN else scanned
+            async with asyncio.timeout(self._timeout):
+                return await self._instream(file, size)
         except TimeoutError:
             return ScanResult(Verdict.SCANNER_DOWN, f"no verdict within {self._timeout:g} s")
-        except Exception as error:  # the network's, the store's: the port knows no exception, and clean would be a lie
+        except OSError as error:
             return ScanResult(Verdict.SCANNER_DOWN, f"{type(error).__name__}: {error}")
 
-    async def ping(self) -> str:
+    async def version(self) -> str:
+        """Raises NoAnswer."""
         try:
             async with asyncio.timeout(_PING), self._connection() as connection:
                 await asyncio.get_running_loop().sock_sendall(connection, b"zVERSION\0")
                 reply = await _reply(connection)
-        except (OSError, TimeoutError) as error:
-            raise Unavailable("scanner") from error
+        except TimeoutError as error:
+            raise NoAnswer("no answer in time") from error
+        except OSError as error:
+            raise NoAnswer(f"no connection ({type(error).__name__})") from error
         if not reply.startswith(b"ClamAV") or not reply.endswith(b"\0"):
-            raise Unavailable("scanner")
+            raise NoAnswer("it does not answer as clamd does")
         return reply[:-1].decode("utf-8", "replace")
-
-    async def close(self) -> None:
-        await self._inspection.close()
 
     async def _instream(self, file: Path, size: int) -> ScanResult:
         async with self._connection() as connection:
@@ -161,13 +133,27 @@ async def _send(file: Path, connection: socket.socket) -> int:
     loop = asyncio.get_running_loop()
     sent = 0
     # Opened here, not in a thread: a time-out in between would leave it open.
-    with file.open("rb") as source:
+    with _open(file) as source:
         await loop.sock_sendall(connection, b"zINSTREAM\0")
-        while piece := await asyncio.to_thread(source.read, CHUNK):
+        while piece := await asyncio.to_thread(_read, source):
             await loop.sock_sendall(connection, _LENGTH.pack(len(piece)) + piece)
             sent += len(piece)
         await loop.sock_sendall(connection, _LENGTH.pack(0))
     return sent
+
+
+def _open(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
+
+
+def _read(source: BinaryIO) -> bytes:
+    try:
+        return source.read(CHUNK)
+    except OSError as error:
+        raise Unreadable(f"{type(error).__name__}: {error}") from error
 
 
 async def _reply(connection: socket.socket) -> bytes:

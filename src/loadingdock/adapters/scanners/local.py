@@ -11,6 +11,7 @@ from loadingdock.adapters.scanners.archives import Limits
 from loadingdock.adapters.scanners.inspection import Incomplete, Inspection, as_file
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ScanResult, Verdict
+from loadingdock.core.ports import Engine
 
 SHIPPED_RULES = Path(__file__).parent / "rules"
 DEFAULT_LIMITS = Limits()
@@ -57,6 +58,9 @@ class LocalScanner:
             return await self._inspection.version()
         except ChildUnavailable as error:
             raise Unavailable("scanner") from error
+
+    def engines(self) -> tuple[Engine, ...]:
+        return ()
 
     async def close(self) -> None:
         await self._inspection.close()
