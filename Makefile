@@ -1,7 +1,7 @@
 # Everything a person types. `make help` lists it; the first call sets up $(VENV), the next ones find it there.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint lint-deploy format docs bench faults lock clean
+.PHONY: help demo test lint lint-deploy format docs bench faults test-ceph lock clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -51,6 +51,9 @@ bench: $(DEV) ## us beside our peers, as ratios
 
 faults: $(DEV) ## kill -9, crash points, full disks and failing fsyncs: minutes, not seconds
 	$(BIN)/pytest -m slow tests/faults
+
+test-ceph: $(DEV) ## the store's suites on Ceph's RADOS gateway, which has to be installed
+	LOADINGDOCK_REQUIRE=ceph $(BIN)/pytest -m engine tests/contract/test_blobs_ceph.py
 
 lock: ## resolves the dependencies anew into the two lock files (needs uv)
 	uv pip compile pyproject.toml --group build --group dev $(UV_LOCK) -o requirements.lock

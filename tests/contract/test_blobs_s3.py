@@ -21,14 +21,14 @@ from loadingdock.adapters.blobs.s3.place import Place, parse, provider
 from loadingdock.core.errors import Conflict, Unavailable
 from loadingdock.core.ports import BlobStore
 from loadingdock.testing.blobs import MIB, BlobStoreContract, OpenStore, get, keys, material, put, send, suspended
-from tests.engines.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS, seaweedfs
+from tests.engines.seaweedfs import ACCESS_KEY, SECRET_KEY, S3Server, SeaweedFS, seaweedfs
 
 __all__ = ["seaweedfs"]
 
 pytestmark = pytest.mark.engine("s3")
 
 
-def place(server: SeaweedFS, url: str, **options: Any) -> Place:
+def place(server: S3Server, url: str, **options: Any) -> Place:
     bucket, prefix = parse(url)
     return Place(bucket, prefix, server.endpoint, **{"timeout": timedelta(seconds=20), **options})
 
@@ -45,7 +45,7 @@ def opener(place: Place, **options: Any) -> OpenStore:
     return open_store
 
 
-def left(server: SeaweedFS, where: Place) -> set[str]:
+def left(server: S3Server, where: Place) -> set[str]:
     """Everything under the prefix, unfinished uploads too, as another client sees it."""
     client = server.client()
     objects = client.list_objects_v2(Bucket=where.bucket, Prefix=where.path("")).get("Contents", [])

@@ -32,16 +32,10 @@ _PORTS = ("master", "master grpc", "volume", "volume grpc", "filer", "filer grpc
 _numbers = itertools.count()
 
 
-class SeaweedFS:
-    """Killed with SIGKILL: after SIGTERM it takes 17 s to end. What was acknowledged before is there after `start`."""
+class S3Server:
+    """What the tests ask of any S3 server. `endpoint` is its URL."""
 
-    name = "s3"
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._ports = dict(zip(_PORTS, _free_ports(len(_PORTS)), strict=True))
-        self._process: subprocess.Popen[bytes] | None = None
-        self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
+    endpoint: str
 
     @property
     def settings(self) -> dict[str, str]:
@@ -55,6 +49,30 @@ class SeaweedFS:
     def fresh_url(self) -> str:
         """A prefix that nobody else has."""
         return f"s3://{BUCKET}/t{os.getpid()}/{next(_numbers)}"
+
+    def client(self, **options: Any) -> Any:
+        """A boto3 client, for looking at the store from outside and for comparing with."""
+        import boto3
+        from botocore.config import Config
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=options.pop("access_key", ACCESS_KEY),
+            aws_secret_access_key=options.pop("secret_key", SECRET_KEY),
+            region_name="us-east-1",
+            config=Config(s3={"addressing_style": "path"}, **options),
+        )
+
+
+class SeaweedFS(S3Server):
+    """Killed with SIGKILL: after SIGTERM it takes 17 s to end. What was acknowledged before is there after `start`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+        self._process: subprocess.Popen[bytes] | None = None
+        self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
 
     def start(self) -> SeaweedFS:
         program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
@@ -111,20 +129,6 @@ class SeaweedFS:
         self._wait()
         return self
 
-    def client(self, **options: Any) -> Any:
-        """A boto3 client, for looking at the store from outside and for comparing with."""
-        import boto3
-        from botocore.config import Config
-
-        return boto3.client(
-            "s3",
-            endpoint_url=self.endpoint,
-            aws_access_key_id=options.pop("access_key", ACCESS_KEY),
-            aws_secret_access_key=options.pop("secret_key", SECRET_KEY),
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, **options),
-        )
-
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         if self._process is not None:
@@ -171,7 +175,7 @@ class SeaweedFS:
         return True
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """All of them held until the last is found, so that they differ."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]

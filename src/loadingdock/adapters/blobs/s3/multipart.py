@@ -14,6 +14,8 @@ from loadingdock.adapters.blobs.s3.wire import Wire
 from loadingdock.core.errors import NotFound
 
 _GONE = frozenset({404})
+_REFUSED = frozenset({400, 404})
+_OVER = frozenset({"NoSuchUpload", "InvalidPart"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,17 @@ class Multipart:
 
     def complete(self, name: str, upload: str, etags: Sequence[str]) -> None:
         """The object is there, whole, when it returns. Raises NotFound for an upload that is over, which the upload of
-        an answer that was lost is as well."""
+        an answer that was lost is as well, and for one that has other parts than these: somebody else sent them, or,
+        with Ceph, more of them came once than are wanted now."""
         parts = "".join(
             f"<Part><PartNumber>{number}</PartNumber><ETag>{escape(etag)}</ETag></Part>"
             for number, etag in enumerate(etags, 1)
         )
         body = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-        answer = self._wire.request("POST", name, {"uploadId": upload}, body=body, doing="s3:PutObject", passed=_GONE)
-        if answer.status == 404:
+        answer = self._wire.request(
+            "POST", name, {"uploadId": upload}, body=body, doing="s3:PutObject", passed=_REFUSED
+        )
+        if answer.status in _REFUSED:
             raise self._gone(answer.text)
         if code_of(answer.text):  # S3 begins its answer before it knows how it ends
             raise refusal(self._place, 500, answer.text, "s3:PutObject")
@@ -77,7 +82,7 @@ class Multipart:
             query |= {"key-marker": _text(page, "NextKeyMarker"), "upload-id-marker": _text(page, "NextUploadIdMarker")}
 
     def _gone(self, text: str) -> Exception:
-        return NotFound("blob") if code_of(text) == "NoSuchUpload" else refusal(self._place, 404, text, "s3:PutObject")
+        return NotFound("blob") if code_of(text) in _OVER else refusal(self._place, 404, text, "s3:PutObject")
 
 
 def _parse(body: bytes) -> ElementTree.Element:

@@ -261,6 +261,8 @@ class S3Writer:
 
     async def close(self) -> None:
         self._closed = True
+        if self._kept and self._token is None:
+            return  # without a turn of the loop, in which a cancelled request would take back what it was told
         await asyncio.shield(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:
