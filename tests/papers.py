@@ -39,7 +39,7 @@ _EXAMPLES = (
     ("hex", r"\b(?:[0-9a-f]{64}|[0-9a-f]{32})\b"),
     ("key", r"\bldk_[\w-]{43}"),
     ("month", r"\b\d{4}/\d\d\b"),
-    ("number", r"\b\d{9,}\b"),
+    ("number", r"\b\d{6,}\b"),  # as a company's
 )
 
 
