@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadingdock.adapters.blobs.local import LocalBlobs
-from loadingdock.adapters.blobs.s3 import S3Blobs
-from loadingdock.adapters.blobs.s3.place import Place, parse, provider
 from loadingdock.adapters.clock import SystemClock
 from loadingdock.adapters.passwords import Argon2Passwords
 from loadingdock.adapters.presign import SigV4Presigner
@@ -96,7 +94,7 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         records = await _records(settings)
         opened.push_async_callback(records.close)
         await records.migrate()
-        blobs = _blobs(settings)
+        blobs, inbox = _blobs(settings)
         opened.push_async_callback(blobs.close)
         detector = MagikaDetector() if settings.detector == "magika" else MagicDetector()
         extractor = TextExtraction(max_characters=settings.text_limit, timeout=settings.text_timeout)
@@ -123,7 +121,6 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             records.when_forgotten(access.forget)
         presigner = SigV4Presigner(await _installation_secret(records), settings.public_url, region=settings.region)
         known = (*company_settings.CORE, *(setting for dialect in discover() for setting in dialect.settings))
-        inbox = blobs.inbox if isinstance(blobs, S3Blobs) else None
         notices = Notices(records, inbox, clock, grace=settings.orphan_grace) if inbox else None
         direct = notices if settings.store_uploads == "direct" else None
         asked_after = direct.look if direct else None
@@ -182,9 +179,13 @@ async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:
     worker.stop()
 
 
-def _blobs(settings: Settings) -> BlobStore:
+def _blobs(settings: Settings) -> tuple[BlobStore, Inbox | None]:
     if settings.store_url is None:
-        return LocalBlobs(settings.data / FILES)
+        return LocalBlobs(settings.data / FILES), None
+    # Here for the same reason as PostgreSQL's driver below.
+    from loadingdock.adapters.blobs.s3 import S3Blobs
+    from loadingdock.adapters.blobs.s3.place import Place, parse, provider
+
     bucket, prefix = parse(settings.store_url)
     secret = settings.store_secret_key.get_secret_value() if settings.store_secret_key else None
     place = Place(
@@ -200,7 +201,8 @@ def _blobs(settings: Settings) -> BlobStore:
         timeout=settings.store_timeout,
         retries=settings.store_retries,
     )
-    return S3Blobs(place, provider(settings.store_access_key, secret), metrics.store)
+    blobs = S3Blobs(place, provider(settings.store_access_key, secret), metrics.store)
+    return blobs, blobs.inbox
 
 
 async def _records(settings: Settings) -> SqliteRecords | PostgresRecords:

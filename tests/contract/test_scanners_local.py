@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from loadingdock.adapters.scanners.archives import Limits
+from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.adapters.scanners.local import LocalScanner
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import Verdict

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from py7zr.io import BytesIOFactory
 
-from loadingdock.adapters.scanners.archives import Kind, Limits, Problem, Walk
+from loadingdock.adapters.scanners.archives import Kind, Problem, Walk
+from loadingdock.adapters.scanners.limits import Limits
 from tests import samples
 
 DEFAULT = Limits()

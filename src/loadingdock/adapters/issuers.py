@@ -10,16 +10,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
 from joserfc.errors import JoseError
 from joserfc.jwk import JWKRegistry, Key, KeySet
 
 from loadingdock.core.errors import InvalidInput, Unavailable
 from loadingdock.core.permissions import parse_grants
 from loadingdock.core.ports import Clock
+
+if TYPE_CHECKING:
+    import httpx  # who trusts no outside issuer need not wait for it at every start
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +73,8 @@ class OutsideIssuer:
 
 def key_client() -> httpx.AsyncClient:
     """Without redirects and proxies from the environment: the keys come from where the operator said."""
+    import httpx
+
     return httpx.AsyncClient(timeout=5, follow_redirects=False, trust_env=False)
 
 
@@ -106,6 +110,8 @@ class IssuerKeys:
         return kid is not None and all(key.kid != kid for key in self._keys)
 
     async def _refresh(self) -> None:
+        import httpx
+
         try:
             self._keys = _key_set(await self._fetch())
             self._fetched_at = self.clock.now()

@@ -22,21 +22,10 @@ from typing import Any, BinaryIO
 
 from loadingdock.adapters import streams
 from loadingdock.adapters.scanners import sevenz
+from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.adapters.zips import BadZip, TooManyEntries, UnknownMethod, open_zip
 
 _IN_MEMORY = 4 << 20  # unpacked entries up to this size are not written to disk
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """For one upload with everything in it. Sizes are bytes of unpacked content."""
-
-    unpacked: int = 1 << 30
-    entry: int = 1 << 30
-    entries: int = 10_000
-    depth: int = 8
-    ratio: int = 250  # unpacked to packed; counts from `ratio_from` on, since small files of one letter pack well
-    ratio_from: int = 64 << 20
 
 
 class Kind(StrEnum):

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from loadingdock.adapters.confined.child import Answer, serve
-from loadingdock.adapters.scanners.archives import Limits, Walk
+from loadingdock.adapters.scanners.archives import Walk
+from loadingdock.adapters.scanners.limits import Limits
 
 
 class _Infected(Exception):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from loadingdock.adapters.confined import ChildUnavailable
 from loadingdock.adapters.confined import Limits as ChildLimits
-from loadingdock.adapters.scanners.archives import Limits
 from loadingdock.adapters.scanners.inspection import Incomplete, Inspection, as_file
+from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ScanResult, Verdict
 from loadingdock.core.ports import Engine

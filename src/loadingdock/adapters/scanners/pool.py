@@ -18,10 +18,10 @@ from functools import partial
 from pathlib import Path
 
 from loadingdock.adapters.confined import Limits as ChildLimits
-from loadingdock.adapters.scanners.archives import Limits
 from loadingdock.adapters.scanners.circuit import DEFAULT, Attempt, Circuit, Policy, State
 from loadingdock.adapters.scanners.clamd import Clamd, NoAnswer
 from loadingdock.adapters.scanners.inspection import Inspection, as_file
+from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ScanResult, Verdict
 from loadingdock.core.ports import Engine

@@ -176,7 +176,12 @@ class ListContract(StoreContract):
         for cursor in broken:
             await self.refuses_in_files(store, company, cursor)
 
-    @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    # Every adapter of the port is an executor of its own, and refuses by itself.
+    @settings(
+        max_examples=50,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
+    )
     @given(cursor=st.text())
     async def test_no_text_is_a_cursor(self, store: Store, company: Company, cursor: str) -> None:
         await self.refuses_in_files(store, company, cursor)
