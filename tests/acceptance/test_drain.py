@@ -187,6 +187,7 @@ def started(tmp_path: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
     return process, process.stdout.readline() if ready else ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_serve_says_where_with_what_scanner_and_where_data_lie(number: signal.Signals, tmp_path: Path) -> None:
     process, line = started(tmp_path, "serve", "--port", "0", "--json")

@@ -189,6 +189,7 @@ async def test_a_hundred_at_once_have_versions_without_gap_or_double(
         assert len(client.get(f"{REWARDS}/one.png/versions").json()["versions"]) == 100
 
 
+@pytest.mark.slow
 async def test_a_hundred_at_once_fill_one_placeholder(service: Service, company: Company, login: Login) -> None:
     async with service.async_client(50, auth=login.pair) as client:
         await client.post(f"{REWARDS}/one.png")

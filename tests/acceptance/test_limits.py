@@ -26,6 +26,7 @@ def used(dock: Dock) -> Usage:
     return dock.desk.ask(lambda services: services.records.read(dock.company.id, work))
 
 
+@pytest.mark.slow
 @pytest.mark.security(27)
 @pytest.mark.parametrize(
     ("name", "quota"),

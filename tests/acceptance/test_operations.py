@@ -28,6 +28,7 @@ def test_alive_and_ready(service: Service) -> None:
         assert anybody.head("/healthz").status_code == 200
 
 
+@pytest.mark.slow
 def test_what_is_down_is_named_with_its_time(make_service: Callable[..., Service]) -> None:
     service = make_service(scanner_url="clamd://127.0.0.1:1").start_unready()
     with service.client() as anybody:

@@ -17,21 +17,14 @@ from tests.papers import COMMANDS, DATA, OUTPUTS, ROOT, Block, Paper, agree, com
 from tests.service import Port
 
 PAPERS = papers()
-FAST = frozenset({"docs/quickstart.md"})  # what a newcomer types first; the others take longer and are typed in CI
 CHECKED = [*PAPERS, *(read(ROOT / name) for name in ("CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md"))]
 
 every_page = pytest.mark.parametrize("paper", CHECKED, ids=lambda paper: paper.name)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-@pytest.mark.parametrize(
-    "paper",
-    [
-        pytest.param(paper, id=paper.name, marks=() if paper.name in FAST else pytest.mark.slow)
-        for paper in PAPERS
-        if paper.typed
-    ],
-)
+@pytest.mark.parametrize("paper", [pytest.param(paper, id=paper.name) for paper in PAPERS if paper.typed])
 def test_a_page_does_what_it_says(paper: Paper, tmp_path: Path) -> None:
     port = Port()
     try:

@@ -161,6 +161,7 @@ def test_an_interrupted_append_goes_on_where_it_stood(holder: Holder, client: ht
     assert (done.status_code, done.headers["etag"]) == (200, f'"{hashlib.sha256(TEXT).hexdigest()}"')
 
 
+@pytest.mark.slow
 @pytest.mark.embedded  # what came is waited for in the folder
 def test_asking_for_the_offset_ends_an_append_that_hangs(holder: Holder, client: httpx.Client) -> None:
     """Its client is thought to be gone; what came is kept, and the offset can be used at once."""

@@ -25,6 +25,7 @@ def bits(texts: list[str]) -> float:
     return varied * 4.0
 
 
+@pytest.mark.slow
 @pytest.mark.security(26)
 def test_what_grants_something_has_128_random_bits(service: Service) -> None:
     """Four bits are counted for every character that varies among 48 of them, though most hold more."""
