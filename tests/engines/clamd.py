@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import absent
+from tests.engines.daemon import Daemon
 from tests.samples import MARKER, eicar
 
 STREAM = 8 << 20  # StreamMaxLength
@@ -49,13 +49,12 @@ Bytecode no
 """
 
 
-class Clamd:
+class Clamd(Daemon):
     """`alerts=False` is how Debian configures it: what is encrypted or over a limit is then called OK."""
 
     def __init__(self, folder: Path, *, alerts: bool = True) -> None:
         self.folder = folder
         self._alerts = "yes" if alerts else "no"
-        self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
         self.tcp = f"clamd://127.0.0.1:{self.port}"
         self.unix = f"clamd://{folder}/clamd.sock"
@@ -84,21 +83,6 @@ class Clamd:
         )
         self._wait()
         return self
-
-    def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()
-
-    def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(number)
 
     def _wait(self) -> None:
         assert self._process is not None

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 import pytest
 
 from tests.engines import absent
+from tests.engines.daemon import Daemon
 
 ACCESS_KEY, SECRET_KEY = "CIKEY", "CISECRETSECRET"
 BUCKET = "dock"
@@ -65,13 +65,12 @@ class S3Server:
         )
 
 
-class SeaweedFS(S3Server):
+class SeaweedFS(Daemon, S3Server):
     """Killed with SIGKILL: after SIGTERM it takes 17 s to end. What was acknowledged before is there after `start`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
-        self._process: subprocess.Popen[bytes] | None = None
         self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
 
     def start(self) -> SeaweedFS:
@@ -128,21 +127,6 @@ class SeaweedFS(S3Server):
             )
         self._wait()
         return self
-
-    def kill(self) -> None:
-        self._signal(signal.SIGKILL)
-        if self._process is not None:
-            self._process.wait()
-
-    def freeze(self) -> None:
-        self._signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        self._signal(signal.SIGCONT)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self._process is not None and self._process.poll() is None:
-            os.kill(self._process.pid, number)
 
     def _wait(self) -> None:
         """Until a put succeeds: the gateway answers before there is a volume to write on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from loadingdock.core.model import Attachment, Company, Page, State, Usage, Version
@@ -61,7 +62,11 @@ class HousekeepingContract(StoreContract):
         assert await store.read(None, lambda unit: unit.housekeeping.abandoned_uploads(NOW, 9)) == tuple(uploads[2:4])
         assert await store.read(None, lambda unit: unit.housekeeping.abandoned_uploads(NOW, 1)) == (uploads[2],)
         for until, left in ((NOW + MINUTE, [uploads[2].id]), (NOW, [uploads[2].id, uploads[3].id])):
-            await store.write(company, lambda unit, until=until: unit.uploads.hold(uploads[3].id, until))  # type: ignore[misc]
+
+            async def hold(unit: Unit, until: datetime = until) -> bool:
+                return await unit.uploads.hold(uploads[3].id, until)
+
+            await store.write(company, hold)
             found = await store.read(None, lambda unit: unit.housekeeping.abandoned_uploads(NOW, 9))
             assert [upload.id for upload in found] == left
 
