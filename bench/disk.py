@@ -23,6 +23,7 @@ def _run(*command: str) -> str:
 def disk(where: Path | None, gigabytes: int = 24) -> Iterator[tuple[Path, str]]:
     """The folder, and what it is."""
     root = Path(tempfile.mkdtemp(prefix="bench-", dir=where))
+    root.chmod(0o711)  # a server that runs as another user has its folder within
     image, mount = root / "image", root / "mount"
     mount.mkdir()
     loop = ""

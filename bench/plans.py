@@ -74,7 +74,7 @@ HOT: tuple[tuple[str, bool, Mapping[str, Any], str], ...] = (
     ("jobs_companies_due", True, {"now": _ALL, "kinds": '["process"]', "cap": 8, "limit": 4},
      "A claim's first look: from company to company over the index of waiting jobs, however many each of them has."),
     ("jobs_due", True, _COMPANY | {"now": _ALL, "kinds": '["process"]', "limit": 4}, "A claim's candidates, in order."),
-    ("job_claim", True, {"id": "{job}", "worker": "w", "lease_until": _ALL}, "The claim."),
+    ("jobs_claim", True, {"ids": '["{job}"]', "worker": "w", "lease_until": _ALL}, "The claim."),
     ("job_finish", True, {"id": "{job}", "fence": 1, "now": 1}, "Its end; heartbeats and memos go the same way."),
     ("jobs_release_lost", True, {"now": 1}, "Leases that ran out: what runs is all that is looked at."),
     ("events_after", False, _COMPANY | {"seq": FILES - 500, "limit": 100}, "What a stream of events sends next."),

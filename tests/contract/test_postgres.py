@@ -14,9 +14,10 @@ import pytest
 from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.adapters.records.postgres.connection import conninfo, where
 from loadingdock.adapters.records.postgres.schema import known_version
-from loadingdock.core.errors import Conflict
-from loadingdock.core.model import Usage
+from loadingdock.core.errors import Conflict, InvalidInput
+from loadingdock.core.model import JobState, Usage
 from loadingdock.core.ports import Unit
+from loadingdock.testing.jobs.asking import claim, enqueue
 from loadingdock.testing.records.identity import a_key, a_user
 from loadingdock.testing.records.store import NOW, SOON, Store, an_entry
 from tests.engines.postgres import Postgres, name_of, postgres
@@ -135,6 +136,32 @@ async def test_other_processes_forget_who_changed(database: str) -> None:
         async with asyncio.timeout(SOON):
             while not {"anna maria", key.id, None} <= heard:
                 heard.add(await forgotten.get())
+
+
+async def test_what_is_committed_together_fails_by_itself(database: str) -> None:
+    """Statements of one moment share a commit; one that cannot be kept takes none of its neighbours with it."""
+    async with opened(database) as records:
+        await records.migrate()
+        store = Store(records, records.jobs, lambda: pytest.fail("not asked for"))
+        company = await store.company()
+        for subject in "abc":
+            await enqueue(store, company, subject)
+        first, second, third = sorted(await claim(store, 3), key=lambda job: job.subject)
+        told = await asyncio.gather(
+            records.jobs.remember(first, {"scan": "clean"}),
+            records.jobs.retry(second, run_at=NOW, error="a NUL: \0"),
+            records.jobs.finish(replace(third, fence=7), NOW),
+            records.jobs.finish(third, NOW),
+            return_exceptions=True,
+        )
+        assert told[0] is True
+        assert isinstance(told[1], InvalidInput)
+        assert [*told[2:]] == [False, True]
+        assert {job.subject: (job.state, job.memo) for job in await records.jobs.list()} == {
+            "a": (JobState.RUNNING, {"scan": "clean"}),
+            "b": (JobState.RUNNING, {}),
+            "c": (JobState.DONE, {}),
+        }
 
 
 async def test_a_deadlock_is_nobodys_error(database: str) -> None:

@@ -118,10 +118,10 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def server(*, memory: bool = True) -> Iterator[Postgres]:
+def server(above: Path | None = None, *, memory: bool = True) -> Iterator[Postgres]:
     """In memory where that can be: a fresh database, made durable, takes a tenth of the time there. Not under
     pytest's own folder: a socket's path is short, and every folder above must be open to the server's user."""
-    above = "/dev/shm" if memory and os.access("/dev/shm", os.W_OK) else "/tmp"
+    above = above or Path("/dev/shm" if memory and os.access("/dev/shm", os.W_OK) else "/tmp")
     made = Postgres(Path(tempfile.mkdtemp(prefix="dock-pg-", dir=above)))
     try:
         yield made.create().start()

@@ -76,8 +76,11 @@ class SqlJobQueue:
             if companies is None:
                 return None
             chosen = await _choose(db, at, among, limit, companies)
-            rows = [await db.one("job_claim", id=id, worker=worker, lease_until=at + micros_of(lease)) for id in chosen]
-            return tuple(_job(row) for row in rows if row is not None)
+            if not chosen:
+                return ()
+            until = at + micros_of(lease)
+            claimed = map(_job, await db.all("jobs_claim", ids=json.dumps(chosen), worker=worker, lease_until=until))
+            return tuple(sorted(claimed, key=lambda job: chosen.index(job.id)))
 
         while (jobs := await self._engine.transact(work)) is None:
             pass  # others claimed meanwhile what was seen; each time round one of them went on
@@ -154,7 +157,7 @@ async def _companies(db: Executor, now: int, kinds: str | None, limit: int, cap:
     return [company for company in counted if company[0] in mine] or None
 
 
-async def _choose(db: Executor, now: int, kinds: str | None, limit: int, companies: Sequence[Row]) -> Sequence[str]:
+async def _choose(db: Executor, now: int, kinds: str | None, limit: int, companies: Sequence[Row]) -> list[str]:
     """The ids to claim: the n-th job of a company competes as if n-1 more of its jobs were running; among equals the
     one that is due longest goes first. A company beyond the first `limit` in that order cannot be reached."""
     candidates: list[tuple[int, int, str]] = []

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import StrDumperUnknown
 
@@ -177,3 +178,17 @@ async def configure(connection: Connection) -> None:
         " ELSE current_setting('synchronous_commit') END, false)",
         prepare=False,
     )
+
+
+async def say(connection: Connection, command: str) -> str | None:
+    """Outside of the statements that are prepared. What the server calls what it did."""
+    cursor = await connection.execute(command, prepare=False)
+    return cursor.statusmessage
+
+
+async def roll_back(connection: Connection) -> None:
+    try:
+        if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
+            await say(connection, "ROLLBACK")
+    except psycopg.Error:
+        await connection.close()  # the server rolls back what it cannot answer

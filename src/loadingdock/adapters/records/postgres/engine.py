@@ -9,11 +9,11 @@ from types import CodeType
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
 
 from loadingdock.adapters.records.executor import Executor
-from loadingdock.adapters.records.postgres.connection import Connection
+from loadingdock.adapters.records.postgres.connection import Connection, roll_back, say
 from loadingdock.adapters.records.postgres.executor import Fate, PostgresExecutor, refusal, unavailable
+from loadingdock.adapters.records.postgres.group import Group
 from loadingdock.adapters.records.postgres.notices import Notices
 from loadingdock.adapters.records.postgres.pool import Pool
 from loadingdock.adapters.records.unit import SqlUnit
@@ -38,6 +38,7 @@ class Engine:
     def __init__(self, pool: Pool, notices: Notices) -> None:
         self._pool = pool
         self._notices = notices
+        self._group = Group(pool, self._alone)
         self._running: set[asyncio.Task[Any]] = set()
         self._longer: set[CodeType] = set()
 
@@ -60,19 +61,22 @@ class Engine:
             return await self._repeat(run, False)
 
     async def once(self, query: str, topic: str | None, params: dict[str, Any]) -> int:
-        """One statement, committed with itself. Raises Unavailable where nobody knows whether it was."""
+        """One statement, committed together with others of the same moment. Raises Unavailable where nobody knows
+        whether it was."""
+        written = await self._group.run(query, params)
+        if written and topic is not None:
+            self._notices.tell({topic})
+        return written
 
+    async def _alone(self, query: str, params: dict[str, Any]) -> int:
         async def statement(connection: Connection, _: bool) -> int:
             db = PostgresExecutor(connection, writing=True)
             try:
-                written = await db.run(query, **params)
+                return await db.run(query, **params)
             except DockError as error:
                 if db.fate is Fate.AGAIN:
                     raise _Again(error, careful=False) from error
                 raise
-            if written and topic is not None:
-                self._notices.tell({topic})
-            return written
 
         return await self._attempts(statement)
 
@@ -120,17 +124,17 @@ class Engine:
         db = PostgresExecutor(connection, writing=writing, careful=careful, single=single)
         try:
             if not single:
-                await _say(connection, "BEGIN" if writing else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                await say(connection, "BEGIN" if writing else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         except psycopg.Error as error:
             raise _Again(unavailable(), careful=False) from error
         try:
             value = await run(db)
         except BaseException as error:
-            await _roll_back(connection)
+            await roll_back(connection)
             _judge(db, raised=True)
             raise error
         if db.fate is not None:
-            await _roll_back(connection)
+            await roll_back(connection)
             _judge(db, raised=False)
         if not single:
             await _commit(connection)
@@ -140,6 +144,7 @@ class Engine:
 
     async def settle(self) -> None:
         """Until what runs now has ended."""
+        await self._group.settle()
         await asyncio.gather(*self._running, return_exceptions=True)
 
 
@@ -171,28 +176,14 @@ def _judge(db: PostgresExecutor, *, raised: bool) -> None:
             raise _Again(unavailable(), careful=True) from db.error
 
 
-async def _say(connection: Connection, command: str) -> str | None:
-    """Outside of the statements that are prepared. What the server calls what it did."""
-    cursor = await connection.execute(command, prepare=False)
-    return cursor.statusmessage
-
-
 async def _commit(connection: Connection) -> None:
     """Raises Unavailable if the server did not say that it is done, whatever became of it: then nobody knows."""
     try:
-        done = await _say(connection, "COMMIT")
+        done = await say(connection, "COMMIT")
     except psycopg.Error as error:
         raise (refusal(error) or unavailable)() from error
     if done != "COMMIT":  # the server rolls back a transaction in which a statement failed
         raise AssertionError(f"the transaction ended with {done}")
-
-
-async def _roll_back(connection: Connection) -> None:
-    try:
-        if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
-            await _say(connection, "ROLLBACK")
-    except psycopg.Error:
-        await connection.close()  # the server rolls back what it cannot answer
 
 
 def unit_of(company_id: int | None, work: Callable[[Unit], Awaitable[T]]) -> Run[T]:

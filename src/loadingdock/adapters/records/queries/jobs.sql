@@ -48,10 +48,10 @@ WHERE state = 'waiting' AND company_id = :company_id AND run_at <= :now
 AND {among kind :kinds} -- when :kinds
 ORDER BY run_at, id
 LIMIT :limit {passing_over};
--- name: job_claim
+-- name: jobs_claim
 UPDATE jobs
 SET state = 'running', worker = :worker, lease_until = :lease_until, fence = fence + 1, attempts = attempts + 1
-WHERE id = :id AND state = 'waiting'
+WHERE {among id :ids} AND state = 'waiting'
 RETURNING {job_columns};
 
 -- name: job_heartbeat
