@@ -23,12 +23,13 @@ from typing import Any
 import pytest
 
 from tests.engines import absent
+from tests.engines.certificates import certify
 from tests.engines.daemon import Daemon
 
 ACCESS_KEY, SECRET_KEY = "CIKEY", "CISECRETSECRET"
 BUCKET = "dock"
 READY_WITHIN = 60.0  # seconds
-_PORTS = ("master", "master grpc", "volume", "volume grpc", "filer", "filer grpc", "s3", "s3 grpc")
+_PORTS = ("master", "master grpc", "volume", "volume grpc", "filer", "filer grpc", "s3", "s3 grpc", "s3 https")
 _numbers = itertools.count()
 
 
@@ -66,12 +67,18 @@ class S3Server:
 
 
 class SeaweedFS(Daemon, S3Server):
-    """Killed with SIGKILL: after SIGTERM it takes 17 s to end. What was acknowledged before is there after `start`."""
+    """Killed with SIGKILL: after SIGTERM it takes 17 s to end. What was acknowledged before is there after `start`.
+
+    `by_name` and `secure` are further endpoints: a name below which buckets are hosts, and that over TLS with a
+    certificate from the authority in the file `ca`. It encrypts objects where it is asked to (AES256)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
         self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
+        self.by_name = f"http://localhost:{self._ports['s3']}"
+        self.secure = f"https://localhost:{self._ports['s3 https']}"
+        self.ca = folder / "ca.pem"
 
     def start(self) -> SeaweedFS:
         program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
@@ -89,6 +96,7 @@ class SeaweedFS(Daemon, S3Server):
             "actions": ["Read", "List"],
         }
         (self.folder / "s3.json").write_text(json.dumps({"identities": [identity, reader]}))
+        certify(self.folder, "localhost", f"{BUCKET}.localhost")
         port = self._ports
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -115,12 +123,17 @@ class SeaweedFS(Daemon, S3Server):
                     "-s3",
                     f"-s3.port={port['s3']}",
                     f"-s3.port.grpc={port['s3 grpc']}",
+                    f"-s3.port.https={port['s3 https']}",
+                    f"-s3.cert.file={self.folder / 'certificate.pem'}",
+                    f"-s3.key.file={self.folder / 'key.pem'}",
+                    "-s3.domainName=localhost",
                     "-s3.port.iceberg=0",
                     "-s3.port.lance=0",
                     "-s3.autoCreateBucket=false",
                     f"-s3.config={self.folder / 's3.json'}",
                 ],
                 cwd=self.folder,
+                env={**os.environ, "WEED_S3_SSE_KEY": "of-the-tests"},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -42,6 +42,14 @@ async def _problems(shop: Workshop, name: str) -> AsyncIterator[str]:
         if found != _BYTES:
             raise _wrong(shop, "it gave other bytes than it was given; use another store")
 
+    async def encrypted() -> None:
+        asked = shop.wire.place.encryption
+        if asked is None:
+            return
+        answer = await shop.ask(shop.wire.request, "HEAD", name, doing="s3:GetObject")
+        if answer.headers.get("x-amz-server-side-encryption") != asked:
+            raise _wrong(shop, f"it does not encrypt with {asked}; change store_encryption, or use another store")
+
     async def conditions() -> None:
         headers = {**shop.wire.place.encrypted(), "if-none-match": "*"}
         answer = await shop.ask(
@@ -74,14 +82,17 @@ async def _problems(shop: Workshop, name: str) -> AsyncIterator[str]:
         if await objects.head(name) is not None:
             raise _wrong(shop, "what was deleted is still there; allow s3:DeleteObject, and look at object locks")
 
-    for step in (clock, put, conditions, parts, listed, delete):
+    for step in (clock, put, encrypted, conditions, parts, listed, delete):
         try:
             async with asyncio.timeout(2 * shop.wire.place.timeout.total_seconds()):
                 await step()
+            continue
         except Unavailable as error:
             yield error.why
         except (DockError, TimeoutError) as error:
             yield f"{shop.wire.place}: {error or 'no answer in time'}"
+        if step in {clock, put}:
+            return  # all else would only follow from that
 
 
 def _wrong(shop: Workshop, sentence: str) -> Unavailable:

@@ -75,6 +75,10 @@ class Place:
             headers["x-amz-server-side-encryption-aws-kms-key-id"] = self.kms_key
         return headers
 
+    def encrypts(self, action: str) -> bool:
+        """Whether the store is asked to, where an object is begun with this S3 action."""
+        return self.encryption is not None and action == "s3:PutObject"
+
     def __str__(self) -> str:
         return f"s3://{self.path_of_prefix} at {self.endpoint}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 from obstore.exceptions import BaseError
 
@@ -23,6 +24,11 @@ _REGION = frozenset(
 _CODE = re.compile(r"<Code>([A-Za-z0-9.]{1,100})</Code>")
 _STATUS = re.compile(r"\b(?:status(?: code)?:?|Client error with status|Server error:? )\s*([1-5]\d\d)\b", re.I)
 _BUCKET_REGION = re.compile(r"<(?:Region|Endpoint)>([A-Za-z0-9.-]{1,200})</")
+# What OpenSSL, rustls and the resolvers call it when there is no connection.
+_UNTRUSTED = re.compile(r"CERTIFICATE_VERIFY_FAILED|InvalidCertificate")
+_VERIFIED = re.compile(r"certificate verify failed: ([^(]{1,200}?) \(_ssl")
+_NO_TLS = re.compile(r"WRONG_VERSION_NUMBER|InvalidContentType|InvalidMessage")
+_UNKNOWN_HOST = re.compile(r"gaierror|dns error")
 
 
 class NoSuchRange(Exception):
@@ -58,12 +64,32 @@ def _advice(place: Place, status: int, code: str, text: str, doing: str) -> str:
         return f"the keys are refused or may not {doing}; check store_access_key and what it is allowed"
     if status == 403:
         return f"these keys may not {doing} ({code}); allow it for {place.path_of_prefix}/*"
-    return f"it answered {status} {code}".rstrip() + f" to {doing}; see the store's own log"
+    if status == 400 and "HTTPS" in text and place.endpoint.startswith("http://"):
+        return "it speaks TLS at that port; begin store_endpoint with https://"
+    asked = f", asked to encrypt with {place.encryption} (store_encryption)" if place.encrypts(doing) else ""
+    return f"it answered {status} {code}".rstrip() + f" to {doing}{asked}; see the store's own log"
 
 
 def unreachable(place: Place, error: BaseException) -> Unavailable:
-    why = f"{place}: no answer ({type(error).__name__}: {error}); check store_endpoint, the network and the store"
-    return Unavailable("store", why=why)
+    return Unavailable("store", why=f"{place}: {_cause(place, f'{type(error).__name__}: {error}')}")
+
+
+def _cause(place: Place, text: str) -> str:
+    if _UNTRUSTED.search(text):
+        found = _VERIFIED.search(text)
+        reason = f" ({found[1]})" if found else ""
+        return (
+            f"its certificate is not trusted{reason}; set store_ca to the authority's (PEM), or name the host in"
+            " store_endpoint as the certificate does"
+        )
+    if _NO_TLS.search(text):
+        return "it does not speak TLS at that port; correct the port in store_endpoint, or begin it with http://"
+    if _UNKNOWN_HOST.search(text):
+        name = urlsplit(place.base).hostname
+        virtual = ", or set store_addressing to path" if place.virtual_hosted else ""
+        return f"the name {name} is not known here; correct store_endpoint or the DNS{virtual}"
+    first = text.partition("\n")[0]  # obstore appends pages
+    return f"no answer ({first}); check store_endpoint, the network and the store"
 
 
 @contextmanager

@@ -44,6 +44,17 @@ class Answer:
         return (now - then).total_seconds()
 
 
+def trusted(place: Place) -> ssl.SSLContext:
+    """This machine's authorities, and those of the place. Raises ValueError, with a sentence."""
+    context = ssl.create_default_context()
+    if place.ca is not None:
+        try:
+            context.load_verify_locations(place.ca)
+        except OSError as error:  # TLS's own are such, too
+            raise ValueError(f"store_ca: {place.ca} cannot be read as certificates in PEM ({error})") from error
+    return context
+
+
 class Wire:
     """Requests on kept connections, which any number of threads may share. A request that got no answer, or one of
     the store's own trouble, is tried again: all of them may be repeated."""
@@ -55,9 +66,7 @@ class Wire:
         parts = urlsplit(place.base)
         self._secure = parts.scheme == "https"
         self._host, self._port = parts.hostname or "", parts.port
-        self._tls = ssl.create_default_context() if self._secure else None
-        if self._tls is not None and place.ca is not None:
-            self._tls.load_verify_locations(place.ca)
+        self._tls = trusted(place) if self._secure or place.ca else None
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = Lock()
 
@@ -126,7 +135,7 @@ class Wire:
             region=self.place.region,
             now=datetime.now(UTC),
         )
-        path = urlsplit(url).path
+        path = urlsplit(url).path or "/"  # that of a bucket which its host names
         target = f"{path}?{encoded(query)}" if query else path
         connection, used = self._take()
         try:
@@ -165,7 +174,7 @@ class Wire:
 
     def _open(self) -> http.client.HTTPConnection:
         timeout = self.place.timeout.total_seconds()
-        if self._tls is None:
+        if not self._secure:
             return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
         return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
 
