@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -10,9 +11,10 @@ import pytest_asyncio
 from loadingdock.adapters.blobs.s3.place import Place
 from loadingdock.core.errors import NotFound
 from loadingdock.core.ports import BlobStore
-from loadingdock.testing.blobs import MIB, BlobStoreContract, OpenStore, keys, material, put, send, suspended
+from loadingdock.testing.blobs import MIB, BlobStoreContract, OpenStore, get, keys, material, put, send, suspended
 from tests.contract.test_blobs_s3 import left, opener, place
-from tests.engines.ceph import Ceph, ceph
+from tests.contract.test_blobs_s3_options import encryption, known_below_localhost
+from tests.engines.ceph import KMS_KEY, Ceph, ceph
 
 __all__ = ["ceph"]
 
@@ -56,3 +58,28 @@ async def test_bytes_that_become_fewer_begin_anew(store: BlobStore) -> None:
     await store.delete(key)
     ref = await put(store, material(9 * MIB))
     assert await keys(store) == {ref.key}
+
+
+@pytest.mark.parametrize("data", [b"small", material(20 * MIB)], ids=["small", "large"])
+async def test_it_encrypts_with_a_key_that_is_named(ceph: Ceph, where: Place, data: bytes) -> None:
+    where = replace(where, encryption="aws:kms", kms_key=KMS_KEY)
+    async with opener(where)() as store:
+        assert (await store.examine()).problems == ()
+        ref = await put(store, data)
+        assert await get(store, ref.key, 3, 9 * MIB) == data[3 : 3 + 9 * MIB]
+        assert encryption(ceph, where, f"blobs/{ref.key}") == "aws:kms"
+
+
+async def test_a_store_that_does_not_encrypt_as_asked(where: Place) -> None:
+    """Up to its release 16 it knows no keys of its own, and passes over being asked for them."""
+    async with opener(replace(where, encryption="AES256"))() as store:
+        (problem,) = (await store.examine()).problems
+    assert "change store_encryption" in problem
+
+
+async def test_buckets_as_hosts(ceph: Ceph, where: Place) -> None:
+    known_below_localhost()
+    async with opener(replace(where, endpoint=ceph.by_name, virtual_hosted=True))() as store:
+        assert (await store.examine()).problems == ()
+        ref = await put(store, b"bytes")
+        assert await get(store, ref.key) == b"bytes"

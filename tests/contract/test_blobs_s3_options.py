@@ -24,7 +24,7 @@ from loadingdock.core.errors import Unavailable
 from loadingdock.testing.blobs import MIB, get, material, put
 from tests.contract.test_blobs_s3 import left, opener, place
 from tests.engines import absent
-from tests.engines.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, SeaweedFS, seaweedfs
+from tests.engines.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, SeaweedFS, seaweedfs
 
 __all__ = ["seaweedfs"]
 
@@ -61,7 +61,7 @@ def client(where: Place) -> httpx.AsyncClient:
     return httpx.AsyncClient(verify=ssl.create_default_context(cafile=where.ca))
 
 
-def encryption(server: SeaweedFS, where: Place, name: str) -> str | None:
+def encryption(server: S3Server, where: Place, name: str) -> str | None:
     """As the store tells another client."""
     with closing(server.client()) as outside:
         head: Mapping[str, Any] = outside.head_object(Bucket=where.bucket, Key=where.path(name))

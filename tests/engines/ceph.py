@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 import uuid
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -69,7 +70,11 @@ rgw dns name = localhost
 rgw gc obj min wait = 10
 rgw gc processor period = 20
 rgw s3 auth use keystone = false
+rgw crypt require ssl = false
+rgw crypt s3 kms backend = testing
+rgw crypt s3 kms encryption keys = {kms_key}={secret}
 """
+KMS_KEY = "key-of-the-tests"
 
 
 class Ceph(S3Server):
@@ -79,6 +84,7 @@ class Ceph(S3Server):
         self.folder = folder
         self._v1, self._v2, self._port, self._first = free_ports(4)
         self.endpoint = f"http://127.0.0.1:{self._port}"
+        self.by_name = f"http://localhost:{self._port}"
         self._running: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> Ceph:
@@ -89,7 +95,14 @@ class Ceph(S3Server):
         fsid = str(uuid.uuid4())
         (self.folder / "ceph.conf").write_text(
             _CONFIGURATION.format(
-                fsid=fsid, folder=self.folder, v1=self._v1, v2=self._v2, first=self._first, last=self._first + 90
+                fsid=fsid,
+                folder=self.folder,
+                v1=self._v1,
+                v2=self._v2,
+                first=self._first,
+                last=self._first + 90,
+                kms_key=KMS_KEY,
+                secret=b64encode(os.urandom(32)).decode(),
             )
         )
         mons, osd = f"[v2:127.0.0.1:{self._v2},v1:127.0.0.1:{self._v1}]", str(uuid.uuid4())
