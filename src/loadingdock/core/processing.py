@@ -1,7 +1,9 @@
 """What happens to every file between its receipt and its first reader: scan, type, text, verdict.
 
-Each finished step is remembered in the job, so that a worker which takes over after a crash continues where the
-lost one stood. Every write asks whether the job is still held: a worker stopped past its lease changes nothing.
+The results of scan and type are remembered in the job, so that a worker which takes over after a crash continues where
+the lost one stood. The text is not: its key is first written down with the verdict, so that bytes are pointed at by
+versions alone, which is what the sweep of orphans, a backup and `fsck` go by. Every write asks whether the job is still
+held: a worker stopped past its lease changes nothing.
 """
 
 from __future__ import annotations
@@ -191,8 +193,6 @@ class Processing:
             check_type(declaration, detected, opened=True)
 
     async def _text(self, run: _Run) -> tuple[str | None, Warnings]:
-        if remembered := run.memo.get("text"):
-            return remembered["key"], Warnings(empty=remembered["empty"], length=remembered["length"])
         detected = types.canonical(run.version.content_type)
         if detected not in EXTRACTABLE:
             return None, Warnings(empty=run.version.size == 0)
@@ -205,10 +205,8 @@ class Processing:
             async with self._blobs.writer(length=len(data)) as writer:
                 await writer.write([data])
                 key = (await writer.commit()).key
-        empty = not (extracted.text or "").strip()
-        memo = {"key": key, "empty": empty, "length": extracted.cut}
-        await self._finish(run, StepName.TEXT, extracted.problem or "ok", memo)
-        return key, Warnings(empty=empty, length=extracted.cut)
+        self._ended(run, StepName.TEXT, extracted.problem or "ok")
+        return key, Warnings(empty=not (extracted.text or "").strip(), length=extracted.cut)
 
     @asynccontextmanager
     async def _as_file(self, version: Version) -> AsyncIterator[Path]:
@@ -233,11 +231,15 @@ class Processing:
 
     async def _finish(self, run: _Run, name: StepName, outcome: str, memo: Any) -> None:
         """The step's end is remembered with the job; the version shows it with the next step's beginning."""
-        now = self._clock.now()
-        run.version = replace(run.version, steps=_ended(run.version.steps, name, now, outcome))
+        self._ended(run, name, outcome)
         run.memo[name.value] = memo
         if not await self._queue.remember(run.job, run.memo):
             raise Lost
+
+    def _ended(self, run: _Run, name: StepName, outcome: str) -> None:
+        now = self._clock.now()
+        steps = tuple(replace(s, ended_at=now, outcome=outcome) if s.name is name else s for s in run.version.steps)
+        run.version = replace(run.version, steps=steps)
 
     async def _save(self, run: _Run, version: Version, state: State, now: datetime) -> None:
         was = run.version.state
@@ -293,10 +295,6 @@ async def _hold(unit: Unit, job: Job) -> None:
 async def _tell(unit: Unit, run: _Run, state: State, now: datetime) -> None:
     data: Mapping[str, Any] = {"version": run.version.number, "name": run.file.name, "api": run.file.api}
     await unit.events.add(now, f"file.{state.value}", run.file.id, data)
-
-
-def _ended(steps: tuple[Step, ...], name: StepName, now: datetime, outcome: str) -> tuple[Step, ...]:
-    return tuple(replace(s, ended_at=now, outcome=outcome) if s.name is name else s for s in steps)
 
 
 def backoff(attempts: int, jitter: float, *, base: float = 2.0, cap: float = 300.0) -> timedelta:
