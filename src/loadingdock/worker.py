@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from loadingdock.core import settings
-from loadingdock.core.errors import DockError
+from loadingdock.core.errors import DockError, Sealed
 from loadingdock.core.model import Job
 from loadingdock.core.ports import Clock, JobQueue
 from loadingdock.core.processing import Delayed, Lost, backoff
@@ -27,6 +27,7 @@ log = structlog.get_logger("loadingdock.worker")
 
 Handler = Callable[[Job], Coroutine[Any, Any, None]]
 _IDLE = timedelta(seconds=1)
+_SEALED = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,8 @@ class Worker:
             while not self._stopping.is_set():
                 try:
                     await self._turn()
+                except Sealed:  # whoever works where the installation is moved to will do them
+                    await self._pause(_SEALED)
                 except DockError as error:
                     log.warning("queue not available", reason=str(error))
                     await self._pause(_IDLE)
@@ -170,6 +173,8 @@ class Worker:
                         count = await schedule.run()
                         if count:
                             log.info("swept", sweep=schedule.name, count=count)
+                except Sealed:
+                    break
                 except Exception as error:
                     log.error("sweep failed", sweep=schedule.name, exc_info=error)
             await self._pause(min((s.every for s in self._schedules), default=_IDLE) / 2)

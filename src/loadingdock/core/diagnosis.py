@@ -78,6 +78,12 @@ async def database(records: Records) -> Check:
             "; ".join(examination.problems),
             "Stop the service, keep a copy of the database, and restore the last good backup.",
         )
+    if place := await records.sealed():
+        return fail(
+            "database",
+            f"{detail}, sealed: moved, or being moved, to {place}",
+            "Start with the settings that `loadingdock move` named, or give it up with `loadingdock move --abandon`.",
+        )
     return ok("database", f"{detail}, sound")
 
 

@@ -27,6 +27,7 @@ DockError
 ├── QuotaExceeded           the company's bytes or files
 ├── RateLimited             try again after some seconds
 ├── Unavailable             a dependency is down; try again after some seconds
+│   └── Sealed              the installation is being moved: reads go on, changes wait
 ├── StorageFull             no room for the bytes
 └── ClientGone              the client went away before the end of its body
 """
@@ -266,6 +267,20 @@ class Unavailable(DockError):
         self.what = what
         self.retry_after = retry_after
         self.why = why
+
+
+class Sealed(Unavailable):
+    """No process may change a record, because all of them are on their way elsewhere."""
+
+    code = "sealed"
+
+    def __init__(self) -> None:
+        super().__init__("database", retry_after=30)
+        self.message = (
+            f"The service is being moved: it can be read, and takes changes again later; try again in"
+            f" {self.retry_after} s."
+        )
+        self.args = (self.message,)
 
 
 class StorageFull(DockError):

@@ -15,7 +15,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from loadingdock.core.audit import entry
-from loadingdock.core.errors import NotFound
+from loadingdock.core.errors import NotFound, Sealed
 from loadingdock.core.files import end_version
 from loadingdock.core.model import Company, Principal, PrincipalKind, State, Usage, Version
 from loadingdock.core.ports import BlobStore, Clock, Records, Unit
@@ -23,7 +23,8 @@ from loadingdock.core.ports import BlobStore, Clock, Records, Unit
 _PAGE = 200
 _AT_ONCE = 4  # blobs read at the same time: enough to keep a disk and two cores busy
 _INLINE = 65_536  # smaller pieces are hashed sooner than a thread is asked
-_CHECKED = frozenset({State.RECEIVED, State.PROCESSING, State.READY})
+CHECKED = frozenset({State.RECEIVED, State.PROCESSING, State.READY})
+"""The states in which a version's bytes have to be there and right: others nobody reads."""
 
 
 class Problem(StrEnum):
@@ -80,7 +81,10 @@ class Inspection:
 
     async def run(self, *, repair: bool, progress: Progress, told: Callable[[], None]) -> AsyncIterator[Finding]:
         """Findings as they are made. `told` is called whenever `progress` has changed. Memory does not grow with
-        what is inspected."""
+        what is inspected. Raises Sealed where a repair would remove bytes that only the records know which the
+        installation was moved to."""
+        if repair and await self._records.sealed():
+            raise Sealed
         self._companies = {company.id: company for company in await self._records.read(None, _companies)}
         progress.total_bytes = await self._ledgers()
         # The ledger first: repairs of versions below change it, and do so rightly.
@@ -115,7 +119,7 @@ class Inspection:
                 return
 
     async def _look(self, version: Version) -> list[tuple[Problem, str]]:
-        if version.state not in _CHECKED:
+        if version.state not in CHECKED:
             return []  # kept aside by an earlier repair, or on its way out
         problems = [problem async for problem in self._wrong(version)]
         # Deleted or expired while we looked: the bytes are gone, and rightly so.
@@ -130,7 +134,7 @@ class Inspection:
             yield Problem.SIZE, f"{size} bytes lie under {key}, but {version.size} were received"
         else:
             try:
-                digest = await self._digest(key)
+                digest = await sha256_of(self._blobs, key)
             except NotFound:
                 yield Problem.MISSING, f"the {version.size} bytes under {key} are not there"
             else:
@@ -141,15 +145,6 @@ class Inspection:
                     )
         if version.text_key is not None and await self._blobs.head(version.text_key) is None:
             yield Problem.TEXT_MISSING, f"the extracted text under {version.text_key} is not there"
-
-    async def _digest(self, key: str) -> str:
-        digest = hashlib.sha256()
-        async for piece in self._blobs.read(key):
-            if len(piece) < _INLINE:
-                digest.update(piece)
-            else:
-                await asyncio.to_thread(digest.update, piece)
-        return digest.hexdigest()
 
     async def _unchanged(self, version: Version) -> bool:
         async def work(unit: Unit) -> Version | None:
@@ -260,6 +255,17 @@ class Inspection:
         return Finding(
             problem, version.file_id, detail, company.code if company else None, version.number, repaired=repaired
         )
+
+
+async def sha256_of(blobs: BlobStore, key: str) -> str:
+    """Of the bytes as the store gives them now. Raises NotFound."""
+    digest = hashlib.sha256()
+    async for piece in blobs.read(key):
+        if len(piece) < _INLINE:
+            digest.update(piece)
+        else:
+            await asyncio.to_thread(digest.update, piece)
+    return digest.hexdigest()
 
 
 async def _companies(unit: Unit) -> tuple[Company, ...]:

@@ -358,6 +358,11 @@ class Records(Protocol):
         """(version of the database, version this program knows)."""
         ...
 
+    async def sealed(self) -> str:
+        """Where the installation is being moved to, or has been: then every change raises Sealed, but for rows of the
+        audit log. Empty if changes are taken."""
+        ...
+
     async def examine(self) -> Examination:
         """Has the engine check itself: whether its pages are sound and whether it runs as durability needs it to.
         May take long on a large database; holds up nobody."""
@@ -441,10 +446,11 @@ class BlobStore(Protocol):
     """
 
     def writer(
-        self, *, length: int | None = None, digests: Iterable[str] = ()
+        self, *, length: int | None = None, digests: Iterable[str] = (), key: str | None = None
     ) -> AbstractAsyncContextManager[BlobWriter]:
         """A fresh blob. Leaving the context without `commit` or `suspend` leaves nothing behind. `length` is what
-        is expected and may be reserved; `digests` are hashlib names to compute besides SHA-256."""
+        is expected and may be reserved; `digests` are hashlib names to compute besides SHA-256. `key` is that of a
+        blob of another store, for a copy under the same name; NotFound for one that no store would have made."""
         ...
 
     def resume(self, key: str, offset: int, *, digests: Iterable[str] = ()) -> AbstractAsyncContextManager[BlobWriter]:

@@ -130,6 +130,22 @@ class BlobStoreContract:
         assert len({ref.key for ref in refs}) == 20
         assert len({ref.key[-32:] for ref in refs}) == 20
 
+    @pytest.mark.parametrize("size", [16 << 10, 3 * MIB + 5])
+    async def test_a_copy_keeps_the_key_of_the_other_store(self, store: BlobStore, size: int) -> None:
+        key = "2026/01/02/0304/" + "c" * 32
+        for seed in (1, 2):  # again, as after a loss: the last one counts
+            async with store.writer(length=size, key=key) as writer:
+                await send(writer, material(size, seed))
+                ref = await writer.commit()
+            assert (ref.key, ref.sha256) == (key, hashlib.sha256(material(size, seed)).hexdigest())
+        assert await get(store, key) == material(size, 2)
+
+    @pytest.mark.parametrize("key", NOWHERE[:2] + NOWHERE[4:])
+    async def test_a_copy_under_no_key_at_all(self, store: BlobStore, key: str) -> None:
+        with pytest.raises(NotFound):
+            async with store.writer(key=key):
+                pass
+
     async def test_many_at_once(self, store: BlobStore) -> None:
         datas = [material(seed * 997 % 40_000, seed) for seed in range(100)] + [material(MIB * 2, 100)]
         refs = await asyncio.gather(*(put(store, data) for data in datas))

@@ -143,6 +143,7 @@ SAMPLES: tuple[DockError, ...] = (
     errors.QuotaExceeded("bytes", limit=1_073_741_824, used=1_073_741_000, wanted=1_024),
     errors.RateLimited(retry_after=30),
     errors.Unavailable("store"),
+    errors.Sealed(),
     errors.StorageFull(),
     errors.ClientGone(),
     InternalError(),

@@ -51,9 +51,15 @@ class LocalBlobs:
     # --- writing -------------------------------------------------------------
 
     @asynccontextmanager
-    async def writer(self, *, length: int | None = None, digests: Iterable[str] = ()) -> AsyncIterator[LocalWriter]:
+    async def writer(
+        self, *, length: int | None = None, digests: Iterable[str] = (), key: str | None = None
+    ) -> AsyncIterator[LocalWriter]:
         self._disk.check()
-        spool = Spool(self._tree, self._disk, fresh_key(), Hashes(digests), length=length or 0)
+        if key is None:
+            key = fresh_key()
+        else:
+            split(key)
+        spool = Spool(self._tree, self._disk, key, Hashes(digests), length=length or 0)
         writer = LocalWriter(self._workshop, spool, opened=False)
         try:
             yield writer

@@ -59,9 +59,15 @@ class S3Blobs:
     # --- writing -------------------------------------------------------------
 
     @asynccontextmanager
-    async def writer(self, *, length: int | None = None, digests: Iterable[str] = ()) -> AsyncIterator[S3Writer]:
+    async def writer(
+        self, *, length: int | None = None, digests: Iterable[str] = (), key: str | None = None
+    ) -> AsyncIterator[S3Writer]:
         """`length` is of no use here: nothing can be reserved."""
-        writer = S3Writer(self._shop, fresh_key(), Hashes(digests))
+        if key is None:
+            key = fresh_key()
+        else:
+            split(key)
+        writer = S3Writer(self._shop, key, Hashes(digests))
         try:
             yield writer
         finally:

@@ -84,6 +84,9 @@ class PostgresRecords:
     async def schema_version(self) -> tuple[int, int]:
         return await schema.version(self._info), schema.known_version()
 
+    async def sealed(self) -> str:
+        return await schema.sealed(self._info)
+
     async def examine(self) -> Examination:
         return await schema.examine(self._info, self._where)
 

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import psycopg
+from psycopg import errors
 
+from loadingdock.adapters.records import sealing
 from loadingdock.adapters.records.postgres.connection import LOCKS, WRITING, Connection, connect
-from loadingdock.adapters.records.postgres.executor import refusal, unavailable
+from loadingdock.adapters.records.postgres.executor import refusal
 from loadingdock.adapters.records.queries import fill, migrations
-from loadingdock.core.errors import Conflict
+from loadingdock.core.errors import Conflict, Unavailable
 from loadingdock.core.ports import Examination
 
 log = logging.getLogger(__name__)
@@ -63,6 +65,14 @@ async def migrate(info: str) -> tuple[int, int]:
         return before, known
 
 
+async def sealed(info: str) -> str:
+    """Where the installation is being moved to, or has been; empty if it takes changes."""
+    async with _connected(info) as connection:
+        (marked,) = await _row(connection, "SELECT to_regclass(%s) IS NOT NULL", sealing.MARK)
+        rows = await (await connection.execute(sealing.SEALED.encode())).fetchall() if marked else []
+        return str(rows[0][0]) if rows else ""
+
+
 async def examine(info: str, where: str) -> Examination:
     """Settings that durability needs, indexes that a failed build left unusable, and damage that checksums or, where
     the extension is there, amcheck found: with it all indexes are read."""
@@ -89,6 +99,8 @@ async def examine(info: str, where: str) -> Examination:
             connection,
             "SELECT COALESCE(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()",
         )
+        # That it can be written to, durably; the row stays as it is.
+        await connection.execute(f"UPDATE {_MARK} SET at = at")  # noqa: S608 - ours
         if failures:
             found.append(f"{failures} pages had a wrong checksum; the server's log names them.")
         found += await _broken_indexes(connection)
@@ -152,11 +164,17 @@ async def _connected(info: str) -> AsyncIterator[Connection]:
                 raise Conflict(f"The database refuses us: {reason}") from error
             if loop.time() >= deadline:
                 log.warning("the database does not answer: %s", reason)
-                raise unavailable() from error
+                raise Unavailable("database", why=f"no answer: {reason}") from error
         await asyncio.sleep(0.2)
     try:
         async with connection:
             yield connection
+    except errors.InsufficientPrivilege as error:
+        raise Conflict(
+            f"The role {connection.info.user} may not do what is needed in the database {connection.info.dbname}"
+            f" ({_first_line(error)}); make it the owner: ALTER DATABASE {connection.info.dbname} OWNER TO"
+            f" {connection.info.user}"
+        ) from error
     except psycopg.Error as error:
         if (refused := refusal(error)) is None:
             raise

@@ -111,6 +111,9 @@ class SqliteRecords:
     async def schema_version(self) -> tuple[int, int]:
         return await self._blocking(schema.version), schema.known_version()
 
+    async def sealed(self) -> str:
+        return await self._blocking(schema.sealed)
+
     async def examine(self) -> Examination:
         return await self._blocking(schema.examine)
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import apsw
 
+from loadingdock.adapters.records import sealing
 from loadingdock.adapters.records.executor import Row
 from loadingdock.adapters.records.queries import Queries
-from loadingdock.core.errors import DockError, InvalidInput, NotFound, StorageFull, Unavailable
+from loadingdock.core.errors import DockError, InvalidInput, NotFound, Sealed, StorageFull, Unavailable
 
 # SQLite's words for what the shared SQL leaves open.
 WORDS = {
@@ -105,6 +106,9 @@ class SqliteExecutor:
             raise self._meaning(error) from error
         return self._changes()
 
+    async def add(self, query: str, /, **params: Any) -> None:
+        await self.run(query, **params)
+
     async def hold(self, query: str, /, **params: Any) -> bool:
         return True
 
@@ -125,6 +129,8 @@ class SqliteExecutor:
         match error:
             case apsw.ReadOnlyError():
                 return RuntimeError("a read wrote; this belongs into a write")
+            case apsw.ConstraintError() if sealing.WORDS in str(error):
+                return Sealed()
             case apsw.ConstraintError() if getattr(error, "extendedresult", 0) == apsw.SQLITE_CONSTRAINT_FOREIGNKEY:
                 return NotFound("company")  # of other references every query has made sure
             case OverflowError():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import apsw
 
+from loadingdock.adapters.records import sealing
 from loadingdock.adapters.records.queries import fill, migrations
 from loadingdock.adapters.records.sqlite.connection import WORDS, connect
 from loadingdock.core.errors import Conflict
@@ -49,6 +50,17 @@ def migrate(path: Path) -> tuple[int, int]:
         return before, known
     finally:
         connection.close()  # and, after an exception, rolls back
+
+
+def sealed(path: Path) -> str:
+    """Where the installation is being moved to, or has been; empty if it takes changes."""
+    connection = connect(path, readonly=True)
+    try:
+        marked = connection.table_exists(None, sealing.MARK)
+        rows = connection.execute(sealing.SEALED).fetchall() if marked else []
+        return str(rows[0][0]) if rows else ""
+    finally:
+        connection.close()
 
 
 def examine(path: Path) -> Examination:
