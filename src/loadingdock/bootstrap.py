@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from loadingdock import __version__
 from loadingdock.adapters.blobs.local import LocalBlobs
 from loadingdock.adapters.clock import SystemClock
 from loadingdock.adapters.passwords import Argon2Passwords
@@ -26,6 +27,7 @@ from loadingdock.core import settings as company_settings
 from loadingdock.core.access import Access, AccessSettings
 from loadingdock.core.administration import Administration
 from loadingdock.core.arrivals import JOB, Arrivals, Notices
+from loadingdock.core.errors import Conflict
 from loadingdock.core.files import Files
 from loadingdock.core.links import Links
 from loadingdock.core.ports import BlobStore, Inbox, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
@@ -39,6 +41,7 @@ from loadingdock.web.services import BodyLimits, Services
 from loadingdock.worker import Handler, Limits, Schedule, Worker
 
 if TYPE_CHECKING:
+    from loadingdock.adapters import backup
     from loadingdock.adapters.records.postgres import PostgresRecords
 
 DATABASE = "loadingdock.sqlite3"
@@ -179,6 +182,43 @@ async def _stop_when(draining: asyncio.Event, worker: Worker) -> None:
     worker.stop()
 
 
+def back_up(settings: Settings, target: Path, told: Callable[[int, int], None]) -> backup.Made:
+    """Blocks. `told` hears, from any thread, how many bytes are done and of about how many. Raises what
+    `adapters.backup.make` does, and Conflict where records or bytes lie elsewhere."""
+    from loadingdock.adapters import backup
+
+    database = _embedded(settings)
+    return backup.make(database, settings.data / FILES, target, program=__version__, progress=backup.Progress(told))
+
+
+def restore(settings: Settings, source: Path, told: Callable[[int, int], None], *, dry_run: bool) -> backup.Manifest:
+    """The same the other way, into the data folder, as `adapters.backup.restore` says."""
+    from loadingdock.adapters import backup
+
+    if _embedded(settings) != settings.data / DATABASE:
+        raise Conflict("The records would lie outside of the data folder: unset LOADINGDOCK_DATABASE_URL for a moment.")
+    progress = backup.Progress(told)
+    return backup.restore(source, settings.data, database=DATABASE, files=FILES, dry_run=dry_run, progress=progress)
+
+
+def _embedded(settings: Settings) -> Path:
+    """The SQLite file, of an installation that has its bytes in the data folder."""
+    database = _sqlite(settings)
+    if database is None or settings.store_url is not None:
+        raise Conflict(
+            "These settings name PostgreSQL or an S3 store, and this is about the embedded database and folder alone. "
+            "The engines have tools of their own: docs/howto/back-up.md has the commands, in the order that is safe."
+        )
+    return database
+
+
+def _sqlite(settings: Settings) -> Path | None:
+    if settings.database_url is None:
+        return settings.data / DATABASE
+    url = settings.database_url.get_secret_value()
+    return Path(url.removeprefix("sqlite://")) if url.startswith("sqlite:") else None
+
+
 def _blobs(settings: Settings) -> tuple[BlobStore, Inbox | None]:
     if settings.store_url is None:
         return LocalBlobs(settings.data / FILES), None
@@ -206,13 +246,13 @@ def _blobs(settings: Settings) -> tuple[BlobStore, Inbox | None]:
 
 
 async def _records(settings: Settings) -> SqliteRecords | PostgresRecords:
-    url = None if settings.database_url is None else settings.database_url.get_secret_value()
-    if url is None or url.startswith("sqlite:"):
-        return SqliteRecords.open(settings.data / DATABASE if url is None else Path(url.removeprefix("sqlite://")))
+    if (path := _sqlite(settings)) is not None:
+        return SqliteRecords.open(path)
+    assert settings.database_url is not None
     # Here, because who runs on SQLite need not wait for libpq to be loaded.
     from loadingdock.adapters.records.postgres import PostgresRecords
 
-    return await PostgresRecords.open(url, pool=settings.database_connections)
+    return await PostgresRecords.open(settings.database_url.get_secret_value(), pool=settings.database_connections)
 
 
 def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:

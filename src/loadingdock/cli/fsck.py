@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from loadingdock.cli.desk import with_system
-from loadingdock.cli.output import Json, to_json
+from loadingdock.cli.output import Json, bar, to_json
 
 if TYPE_CHECKING:
     from loadingdock.bootstrap import System
@@ -45,7 +43,11 @@ async def _fsck(system: System, repair: bool, as_json: bool) -> int:
         system.records, system.blobs, system.services.clock, orphan_grace=system.settings.orphan_grace
     )
     progress = Progress()
-    with _bar(progress, visible=not as_json and sys.stderr.isatty()) as told:
+    with bar("checking", visible=not as_json) as draw:
+
+        def told() -> None:
+            draw(progress.bytes, progress.total_bytes)
+
         findings = inspection.run(repair=repair, progress=progress, told=told)
         return await (_as_object if as_json else _as_lines)(findings, progress, repair)
 
@@ -88,19 +90,3 @@ async def _as_object(findings: AsyncIterator[Finding], progress: Progress, repai
     rest = {"found": found, "repaired": found - wrong + bool(rest), "ok": not wrong, "checked": checked, **rest}
     print("], " + to_json(rest)[1:])
     return wrong
-
-
-@contextmanager
-def _bar(progress: Progress, *, visible: bool) -> Iterator[Callable[[], None]]:
-    """What to call whenever there is progress; drawn on standard error."""
-    if not visible:
-        yield lambda: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("checking"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda: bar.update(task, completed=progress.bytes, total=progress.total_bytes or None)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -84,3 +85,19 @@ def _cell(value: object) -> str:
             return " ".join(str(item) for item in value)
         case _:
             return str(value)
+
+
+@contextmanager
+def bar(title: str, *, visible: bool) -> Iterator[Callable[[int, int], None]]:
+    """What to call, from any thread, with the bytes done and their total, 0 for unknown. Drawn on standard error if
+    that is a terminal."""
+    if not visible or not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(title), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as drawn:
+        task = drawn.add_task("", total=None)
+        yield lambda done, total: drawn.update(task, completed=done, total=total or None)

@@ -157,6 +157,10 @@ class Tree:
             os.chmod(name, 0o600, dir_fd=at.fd)
             os.rename(name, _staged(key), src_dir_fd=at.fd, dst_dir_fd=self._staging.fd)
 
+    def folder(self, key: str) -> Folder:
+        """The folder of that blob, to be synced; its parents' entries are durable."""
+        return self._made(split(key)[0])
+
     def sync_staging(self) -> None:
         self._fsync(self._staging.fd)
 

@@ -24,7 +24,7 @@ def version(path: Path) -> int:
     """0 for a database without our tables. Raises Conflict for another program's."""
     connection = connect(path)
     try:
-        return _version(connection)
+        return version_of(connection)
     finally:
         connection.close()
 
@@ -36,7 +36,7 @@ def migrate(path: Path) -> tuple[int, int]:
     try:
         connection.set_busy_timeout(_PATIENCE_MS)
         connection.execute("BEGIN IMMEDIATE")
-        before, known = _version(connection), known_version()
+        before, known = version_of(connection), known_version()
         if before > known:
             raise Conflict(
                 f"The database has schema version {before}, but this program knows versions up to {known}: "
@@ -72,17 +72,22 @@ def examine(path: Path) -> Examination:
         engine = f"{engine} in {str(mode).upper()} mode"
         # Without shared memory beside the file SQLite stays in another mode, where every write holds up the readers.
         found = [] if mode == "wal" else [f"The journal is in mode {mode}, not WAL."]
-        found += [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
-        for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
-            found.append(f"A row of {table} points at a row of {parent} that is not there.")
-        return Examination(engine, tuple(found))
+        return Examination(engine, (*found, *faults(connection)))
     except apsw.CorruptError as error:
         return Examination(engine, (str(error),))
     finally:
         connection.close()
 
 
-def _version(connection: apsw.Connection) -> int:
+def faults(connection: apsw.Connection) -> list[str]:
+    """What is wrong within the file, which is read whole."""
+    found = [str(row[0]) for row in connection.execute("PRAGMA quick_check(20)") if row[0] != "ok"]
+    for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        found.append(f"A row of {table} points at a row of {parent} that is not there.")
+    return found
+
+
+def version_of(connection: apsw.Connection) -> int:
     number = int(connection.pragma("user_version"))
     tables = connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchall()
     if connection.pragma("application_id") != _APPLICATION and (tables or number):
