@@ -49,8 +49,8 @@ docs: $(DEV) ## writes the references that are made from the code
 bench: $(DEV) ## us beside our peers, as ratios
 	$(BIN)/python -m bench
 
-faults: $(DEV) ## kill -9, crash points, full disks and failing fsyncs: minutes, not seconds
-	$(BIN)/pytest -m slow tests/faults
+faults: $(DEV) ## kill -9, crash points, full disks, engines that are away, as often as promised: hours
+	$(BIN)/pytest -m 'slow or engine' --all-cycles tests/faults tests/acceptance/test_drain.py
 
 test-ceph: $(DEV) ## the store's suites on Ceph's RADOS gateway, which has to be installed
 	LOADINGDOCK_REQUIRE=ceph $(BIN)/pytest -m engine tests/contract/test_blobs_ceph.py

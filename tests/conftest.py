@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="ENGINES",
         help="what services stand on instead of their folder, such as postgres; several are divided by commas",
     )
+    parser.addoption(
+        "--all-cycles",
+        action="store_true",
+        help="repeat what is at random as often as it is promised to have been tried, not just as CI has time for",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,6 +69,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         (chosen if lines & set(wanted) else others).append(item)
     config.hook.pytest_deselected(items=others)
     items[:] = chosen
+
+
+@pytest.fixture
+def cycles(request: pytest.FixtureRequest) -> int:
+    """How often a test marked `cycles(few, all=many)` does what it does at random."""
+    mark = request.node.get_closest_marker("cycles")
+    if mark is None:
+        raise pytest.UsageError(f"{request.node.name} asks for cycles and has no mark that says how many")
+    (few,) = mark.args
+    number: int = mark.kwargs["all"] if request.config.getoption("--all-cycles") else few
+    if not number:
+        pytest.skip("takes too long for every run; --all-cycles runs it")
+    return number
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """By chance, with a seed that is shown with a failure."""
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    return random.Random(seed)
 
 
 @pytest.fixture(scope="session")

@@ -55,7 +55,8 @@ class Port:
 
 class Service:
     """`settings` are those of `loadingdock.settings`, by their names in lower case; values as an environment variable
-    would have them. `wrapper` goes before the command: strace, prlimit; `program` is what is run in place of it."""
+    would have them. `wrapper` goes before the command: strace, prlimit; `program` is what is run in place of it;
+    `options` are further ones of `serve`."""
 
     def __init__(
         self,
@@ -64,11 +65,13 @@ class Service:
         *,
         wrapper: Sequence[str] = (),
         program: Sequence[str] = PROGRAM,
+        options: Sequence[str] = (),
     ) -> None:
         self.data = data
         self._port = Port()
         self._wrapper = wrapper
         self._program = program
+        self._options = options
         self.url = f"http://127.0.0.1:{self._port.number}"
         self.chosen = BACKING.settings()  # where its records and bytes lie, for commands that are typed beside it
         values = {"public_url": self.url, "data": data, "log_level": "info", **self.chosen, **(settings or {})}
@@ -99,7 +102,7 @@ class Service:
 
     def start(self, *, wait: bool = True) -> Service:
         self.data.mkdir(parents=True, exist_ok=True)
-        command = [*self._program, "serve", "--host", "127.0.0.1", "--port", str(self._port.number)]
+        command = [*self._program, "serve", "--host", "127.0.0.1", "--port", str(self._port.number), *self._options]
         with self._log_path.open("ab") as log:
             self._process = subprocess.Popen(
                 [*self._wrapper, *command],

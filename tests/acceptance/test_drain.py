@@ -253,7 +253,8 @@ def test_a_worker_alone(make_service: Make) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_hundred_ends_under_load_lose_nothing(make_service: Make) -> None:
+@pytest.mark.cycles(20, all=100)
+def test_ends_under_load_lose_nothing(make_service: Make, cycles: int) -> None:
     service = make_service()
     service.data.mkdir(parents=True)
     company = service.desk.company("acme")
@@ -277,7 +278,7 @@ def test_a_hundred_ends_under_load_lose_nothing(make_service: Make) -> None:
                     with lock:
                         acknowledged[answer.json()["fileID"]] = content
 
-    for cycle in range(100):
+    for cycle in range(cycles):
         service.start()
         over = threading.Event()
         before = len(acknowledged)

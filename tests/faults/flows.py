@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import httpx
 
 from loadingdock.core.model import Company, File, State
-from tests.samples import png
+from tests.samples import eicar, png
 from tests.service import Desk
 
 
@@ -27,7 +28,10 @@ class Receipt:
 
 
 class Flow(ABC):
-    """`send` returns the receipt of an acknowledged upload, and raises httpx.HTTPError for any other end."""
+    """`ends` is the state that its files come into at last. `send` returns the receipt of an acknowledged upload, and
+    raises httpx.HTTPError for any other end."""
+
+    ends = State.READY
 
     def __init__(self, desk: Desk, company: Company) -> None:
         self.company = company
@@ -47,9 +51,11 @@ class Flow(ABC):
 
 
 class ConversationFiles(Flow):
+    user = "anna"
+
     def __init__(self, desk: Desk, company: Company) -> None:
         super().__init__(desk, company)
-        self._login = desk.user(company, "files:upload")
+        self._login = desk.user(company, "files:upload", name=self.user)
 
     async def upload(self, client: httpx.AsyncClient, body: bytes) -> str:
         answer = await client.post(
@@ -108,15 +114,19 @@ class FileService(Flow):
         return str(answer.raise_for_status().json()["file"]["file_handle"])
 
 
-FLOWS: tuple[type[Flow], ...] = (ConversationFiles, SignedUrl, FileUpload, FileService)
+class Infected(ConversationFiles):
+    """Taken in like any other, and never to be read."""
+
+    user = "eve"
+    ends = State.INFECTED
+
+    def body(self) -> bytes:
+        return eicar() + secrets.token_hex(1024).encode()
 
 
-def verify(desk: Desk, ledger: list[Receipt]) -> None:
-    """Every acknowledged file is there, was looked into, and has the bytes that were sent."""
-    for company in {receipt.flow.company.id: receipt.flow.company for receipt in ledger}.values():
-        desk.settled(company)
-    for receipt in ledger:
-        file = receipt.file(desk)
-        assert file.version.sha256 == receipt.sha256, f"{file.id} was altered"
-        assert file.state is State.READY, f"{file.id} is {file.state}: {file.version.reason}"
-        assert hashlib.sha256(desk.read(receipt.flow.company, file)).hexdigest() == receipt.sha256
+FLOWS: Sequence[type[Flow]] = (ConversationFiles, SignedUrl, FileUpload, FileService)
+
+
+def flows(desk: Desk, company: Company, kinds: Sequence[type[Flow]] = (*FLOWS, Infected)) -> list[Flow]:
+    """One of each for that company."""
+    return [kind(desk, company) for kind in kinds]

@@ -9,9 +9,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.faults.flows import FLOWS, Flow, Receipt, verify
+from tests.faults.check import fsck, verify
+from tests.faults.flows import FLOWS, Flow, Receipt
 from tests.faults.strace import DURABLE, strace
-from tests.faults.test_kill import fsck
 from tests.service import Service
 
 POINTS = 12  # more than one upload has
@@ -41,7 +41,7 @@ def test_every_crash_point(make_service: Callable[..., Service], tmp_path: Path,
     service.start()
     verify(service.desk, ledger)
     service.stop()
-    fsck(service)
+    fsck(service.environment)
 
 
 async def _send(service: Service, flow: Flow) -> Receipt:

@@ -3,73 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import random
-import subprocess
 from collections.abc import Callable
 
-import httpx
 import pytest
 
-from tests.faults.flows import FLOWS, Flow, Receipt, verify
-from tests.service import PROGRAM, Service
-
-CYCLES = int(os.environ.get("LOADINGDOCK_FAULT_CYCLES", "100"))
-_CLIENTS = 8
-_MOST = 6  # uploads of one client in one cycle
+from tests.faults.check import fsck, verify
+from tests.faults.flows import Flow, Receipt, flows
+from tests.faults.load import Load
+from tests.service import Service
 
 
-def fsck(service: Service) -> None:
-    """Records and bytes agree, the ledger with both. Young bytes without a record are what a crash may leave."""
-    done = subprocess.run(
-        [*PROGRAM, "fsck", "--json"], env=service.environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert json.loads(done.stdout)
-
-
-async def load(service: Service, flows: list[Flow], ledger: list[Receipt], kill_after: float) -> None:
-    """Clients that send until the server is killed under them."""
-    acknowledged, killed = asyncio.Event(), asyncio.Event()
-
-    async def client(number: int) -> None:
-        async with service.async_client() as connection:
-            for turn in range(_MOST):
-                try:
-                    ledger.append(await flows[(number + turn) % len(flows)].send(connection))
-                    acknowledged.set()
-                except httpx.HTTPError:
-                    if killed.is_set():
-                        return
-                    raise
-
-    async def kill() -> None:
-        await acknowledged.wait()
-        await asyncio.sleep(kill_after)
-        killed.set()
+async def killed_under_load(service: Service, senders: list[Flow], after: float) -> list[Receipt]:
+    """What was acknowledged until the server was killed, so many seconds after the first."""
+    async with Load(senders, service.async_client) as load:
+        await load.goes_on(1)
+        await asyncio.sleep(after)
+        assert not load.broken
         service.kill()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(kill())
-        for number in range(_CLIENTS):
-            group.create_task(client(number))
+    return load.ledger
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_acknowledged_uploads_survive_kill_9(make_service: Callable[..., Service]) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    chance = random.Random(seed)
-    service = make_service(lease="3s").start()
-    for _ in range(CYCLES):
+@pytest.mark.timeout(7200)
+@pytest.mark.cycles(15, all=500)
+def test_acknowledged_uploads_survive_kill_9(
+    make_service: Callable[..., Service], cycles: int, chance: random.Random
+) -> None:
+    service = make_service(lease="1s").start()
+    for _ in range(cycles):
         company = service.desk.company("kill")
-        ledger: list[Receipt] = []
-        flows = [flow(service.desk, company) for flow in FLOWS]
-        asyncio.run(load(service, flows, ledger, chance.uniform(0, 0.4)))
+        ledger = asyncio.run(killed_under_load(service, flows(service.desk, company), chance.uniform(0, 0.4)))
         service.start()
         assert ledger
         verify(service.desk, ledger)
     service.stop()
-    fsck(service)
+    fsck(service.environment)

@@ -4,33 +4,29 @@ is left over is swept, and the service goes on by itself."""
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from loadingdock.adapters.blobs.s3 import S3Blobs, staging
 from loadingdock.adapters.blobs.s3.multipart import Multipart
 from loadingdock.adapters.blobs.s3.place import Place, parse, provider
 from loadingdock.core.errors import Conflict, NotFound, Unavailable
-from loadingdock.core.model import BlobRef
+from loadingdock.core.model import BlobRef, Company
 from loadingdock.testing.blobs import MIB, get, keys, material, put, send, suspended
 from tests.engines.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
-from tests.faults.flows import FLOWS, Flow, Receipt, verify
-from tests.service import PROGRAM, Service
+from tests.faults.check import fsck, once, verify
+from tests.faults.flows import Receipt, flows
+from tests.faults.load import Load
+from tests.service import Service
 
 pytestmark = [pytest.mark.engine("s3"), pytest.mark.timeout(600)]
 
-CYCLES = int(os.environ.get("LOADINGDOCK_FAULT_CYCLES", "20"))
-_BACK_WITHIN = 30.0  # seconds
 _HOUR = timedelta(hours=1)
 
 
@@ -81,15 +77,16 @@ async def test_killed_in_the_midst_of_a_large_upload(server: SeaweedFS, after: i
         await swept(store, kept.key)
 
 
-async def test_killed_while_it_completes_an_upload(server: SeaweedFS, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.cycles(3, all=20)
+async def test_killed_while_it_completes_an_upload(
+    server: SeaweedFS, monkeypatch: pytest.MonkeyPatch, cycles: int, chance: random.Random
+) -> None:
     """The request was sent; whether it was done before the end nobody knows. Whole or not at all, in either case."""
-    complete, seed = Multipart.complete, random.randrange(2**32)
-    print("seed", seed)
-    chance = random.Random(seed)
+    complete = Multipart.complete
     async with opened(server, server.fresh_url()) as store:
         acknowledged: list[BlobRef] = []
         loop = asyncio.get_running_loop()
-        for _ in range(3):
+        for _ in range(cycles):
             completing = asyncio.Event()
 
             def told(*args: Any, completing: asyncio.Event = completing) -> None:
@@ -165,65 +162,29 @@ async def test_a_server_that_hangs_is_given_up(server: SeaweedFS) -> None:
 # --- the whole service -------------------------------------------------------
 
 
-def fsck(service: Service) -> None:
-    done = subprocess.run(
-        [*PROGRAM, "fsck", "--json"], env=service.environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-async def load(service: Service, flows: list[Flow], ledger: list[Receipt], end: asyncio.Event) -> list[httpx.Response]:
-    """Clients that send until the end, and what refused them."""
-    refused: list[httpx.Response] = []
-
-    async def client(number: int) -> None:
-        async with service.async_client() as connection:
-            while not end.is_set():
-                try:
-                    ledger.append(await flows[number % len(flows)].send(connection))
-                except httpx.HTTPStatusError as error:
-                    refused.append(error.response)
-                    await asyncio.sleep(0.1)
-
-    async with asyncio.TaskGroup() as group:
-        for number in range(8):
-            group.create_task(client(number))
-    return refused
-
-
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.cycles(4, all=20)
 def test_acknowledged_uploads_survive_a_killed_store(
-    server: SeaweedFS, make_service: Callable[..., Service], tmp_path: Path
+    server: SeaweedFS, make_service: Callable[..., Service], cycles: int, chance: random.Random
 ) -> None:
     settings = {**server.settings, "store_url": server.fresh_url(), "store_timeout": "5s", "store_retries": 1}
     service = make_service(lease="3s", **settings).start()
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    chance = random.Random(seed)
-    for _ in range(min(CYCLES, 20)):
-        company = service.desk.company("killed")
-        ledger: list[Receipt] = []
-        flows = [flow(service.desk, company) for flow in FLOWS]
 
-        async def cycle(flows: list[Flow] = flows, ledger: list[Receipt] = ledger) -> None:
-            end = asyncio.Event()
-            loading = asyncio.create_task(load(service, flows, ledger, end))
-            await asyncio.sleep(chance.uniform(0.5, 1.5))
+    async def cycle(company: Company) -> list[Receipt]:
+        async with Load(flows(service.desk, company), service.async_client) as load:
+            await load.goes_on(1)
+            await asyncio.sleep(chance.uniform(0, 1))
             await asyncio.to_thread(server.kill)
             await asyncio.sleep(chance.uniform(0, 0.5))
             await asyncio.to_thread(server.start)
-            back = time.monotonic()
-            before = len(ledger)
-            while len(ledger) == before:
-                assert time.monotonic() - back < _BACK_WITHIN, "it did not go on by itself"
-                await asyncio.sleep(0.05)
-            end.set()
-            for answer in await loading:
-                assert (answer.status_code, "retry-after" in answer.headers) == (503, True), answer.text
+            await load.goes_on()
+        assert not load.broken
+        return load.ledger
 
-        asyncio.run(cycle())
-        assert ledger
-        verify(service.desk, ledger)
+    for _ in range(cycles):
+        company = service.desk.company("killed")
+        verify(service.desk, asyncio.run(cycle(company)))
+        once(service.desk, company)
     service.stop()
-    fsck(service)
+    fsck(service.environment)
