@@ -8,12 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadingdock import __version__
 from loadingdock.adapters.blobs.local import LocalBlobs
 from loadingdock.adapters.clock import SystemClock
+from loadingdock.adapters.moving import CopyLedger, Database, DatabaseRows, SqliteDatabase
 from loadingdock.adapters.passwords import Argon2Passwords
 from loadingdock.adapters.presign import SigV4Presigner
 from loadingdock.adapters.ratelimits import rate_limiter
@@ -27,9 +29,11 @@ from loadingdock.core import settings as company_settings
 from loadingdock.core.access import Access, AccessSettings
 from loadingdock.core.administration import Administration
 from loadingdock.core.arrivals import JOB, Arrivals, Notices
+from loadingdock.core.carrying import Carrier, Progress
 from loadingdock.core.errors import Conflict
 from loadingdock.core.files import Files
 from loadingdock.core.links import Links
+from loadingdock.core.moving import Move
 from loadingdock.core.ports import BlobStore, Inbox, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.retention import Lifetimes, Retention
@@ -199,6 +203,51 @@ def restore(settings: Settings, source: Path, told: Callable[[int, int], None], 
         raise Conflict("The records would lie outside of the data folder: unset LOADINGDOCK_DATABASE_URL for a moment.")
     progress = backup.Progress(told)
     return backup.restore(source, settings.data, database=DATABASE, files=FILES, dry_run=dry_run, progress=progress)
+
+
+@asynccontextmanager
+async def moving(
+    settings: Settings, to: Settings, told: Callable[[Progress], None], *, dry_run: bool
+) -> AsyncIterator[Move]:
+    """What moves the installation of `settings` to where `to` has its records and bytes: those that lie elsewhere
+    there. Raises Conflict where there is no installation. With `dry_run` nothing is made by opening it."""
+    source, target = _database(settings), _database(to)
+    if isinstance(source, SqliteDatabase) and not source.path.exists():
+        raise Conflict(f"There is no installation: {source.path} does not exist. Check the settings.")
+    rows = DatabaseRows(source, target if target.place != source.place else None)
+    places = _store_place(settings), _store_place(to)
+    progress = Progress(told)
+    async with AsyncExitStack() as opened:
+        records = await _records(settings)
+        opened.push_async_callback(records.close)
+        here, inbox = _blobs(settings)
+        opened.push_async_callback(here.close)
+        carrier = None
+        if places[0] != places[1]:
+            there = None
+            if not dry_run or to.store_url is not None or (to.data / FILES / "blobs").exists():
+                there, _ = _blobs(to)
+                opened.push_async_callback(there.close)
+            known = settings.data / "moving" / f"{sha256(places[1].encode()).hexdigest()[:16]}.sqlite3"
+            ledger = CopyLedger(None, like=known) if dry_run else CopyLedger(known)
+            opened.callback(ledger.close)
+            carrier = Carrier(records, (here, there), ledger, SystemClock(), progress, places[1])
+        yield Move(rows, carrier, places, inbox, progress)
+
+
+def _database(settings: Settings) -> Database:
+    if (path := _sqlite(settings)) is not None:
+        return SqliteDatabase(path)
+    from loadingdock.adapters.moving.postgres import PostgresDatabase
+
+    assert settings.database_url is not None
+    return PostgresDatabase(settings.database_url.get_secret_value())
+
+
+def _store_place(settings: Settings) -> str:
+    if settings.store_url is None:
+        return f"folder {(settings.data / FILES).resolve()}"
+    return f"{settings.store_url.rstrip('/')} at {settings.store_endpoint or f'AWS {settings.store_region}'}"
 
 
 def _embedded(settings: Settings) -> Path:

@@ -14,7 +14,21 @@ from typing import Annotated
 
 import typer
 
-from loadingdock.cli import backup, clients, companies, demo, doctor, fsck, jobs, keys, serve, users, version, work
+from loadingdock.cli import (
+    backup,
+    clients,
+    companies,
+    demo,
+    doctor,
+    fsck,
+    jobs,
+    keys,
+    move,
+    serve,
+    users,
+    version,
+    work,
+)
 from loadingdock.cli.output import CommandFailed, to_json
 
 app = typer.Typer(
@@ -24,7 +38,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (serve, work, demo, doctor, fsck, backup):
+for module in (serve, work, demo, doctor, fsck, backup, move):
     module.register(app)
 for name, noun in {
     "company": companies,
