@@ -91,8 +91,9 @@ def configure(
     # Libraries that tell every request or every step of theirs: only what is wrong is of interest here.
     for chatty in ("httpx", "httpcore", "asyncio", "uvicorn.access", "uvicorn.error", "multipart"):
         logging.getLogger(chatty).setLevel(max(least, logging.WARNING))
-    # Each attempt of each connection, as long as a database is away; its adapter says so once.
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)
+    # Each attempt of each connection, as long as a database is away, and each statement that fails because of another
+    # one; its adapter says once what is wrong.
+    logging.getLogger("psycopg").setLevel(logging.ERROR)
 
 
 def _rendering(format: str) -> tuple[Processor, ...]:

@@ -14,13 +14,6 @@ from loadingdock.core.ports import Unit
 from loadingdock.core.receiving import Declaration
 
 
-async def charge(unit: Unit, principal: Principal, size: int, files: int) -> None:
-    company = principal.company
-    await unit.ledger.charge(
-        size, files, max_bytes=company.get(settings.QUOTA_BYTES), max_files=company.get(settings.QUOTA_FILES)
-    )
-
-
 async def check_room(unit: Unit, principal: Principal, size: int) -> None:
     """Refuses a promise that could not be kept now. The quota is charged, exactly, when the bytes are there."""
     used = await unit.ledger.get()
@@ -100,7 +93,12 @@ async def next_version(unit: Unit, file: File, declaration: Declaration, now: da
 
 
 async def received(unit: Unit, principal: Principal, declaration: Declaration, file: File, now: datetime) -> None:
-    """What follows from bytes being there: the job that looks into them, the audit row, the event."""
+    """What follows from bytes being there: the job that looks into them, the audit row, the quota's charge, the event.
+
+    The charge comes late because all of a company's uploads wait for one another from there to the commit; the event
+    after it, because events are numbered under that same lock.
+    """
+    company = principal.company
     payload: dict[str, Any] = {"version": file.version.number}
     if declaration.allowed_types:
         payload["allowed_types"] = list(declaration.allowed_types)
@@ -108,6 +106,9 @@ async def received(unit: Unit, principal: Principal, declaration: Declaration, f
         payload["strict_type"] = True
     await unit.jobs.enqueue("process", file.id, payload, at=now)
     await unit.audit.add(entry(principal, "upload", file.id, "ok", now))
+    await unit.ledger.charge(
+        file.version.size, 1, max_bytes=company.get(settings.QUOTA_BYTES), max_files=company.get(settings.QUOTA_FILES)
+    )
     await event(unit, file, now)
 
 

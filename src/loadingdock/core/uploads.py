@@ -97,9 +97,7 @@ class Uploads:
         file_id = str(uuid.uuid4())
 
         async def work(unit: Unit) -> File:
-            # The file before the ledger, as every unit takes them: two that wait for each other would both fail.
             file = await publication.named(unit, declaration)
-            await publication.charge(unit, principal, blob.size, 1)
             if file is None:
                 file = publication.new_file(principal, declaration, file_id, now, State.RECEIVED, blob)
                 await unit.files.add(file)
@@ -380,7 +378,6 @@ class Uploads:
             file = await unit.files.get(upload.file_id)
             if file is None or file.deleted_at is not None:
                 raise NotFound("upload")
-            await publication.charge(unit, principal, blob.size, 1)
             version = replace(
                 file.version,
                 state=State.RECEIVED,

@@ -39,6 +39,11 @@ class Executor(Protocol):
         """The number of rows written."""
         ...
 
+    async def add(self, query: str, /, **params: Any) -> None:
+        """`run` for a row that nothing refuses: an engine may send it together with what comes next. What went wrong
+        with it is then raised there, or by the end of the work."""
+        ...
+
     async def hold(self, query: str, /, **params: Any) -> bool:
         """Locks the rows that the query finds until the transaction ends; whether there were any. Where who writes is
         alone, and in a transaction that only reads, nothing is asked and the answer is True."""

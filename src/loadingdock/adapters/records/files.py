@@ -87,7 +87,9 @@ class FileRows(Part):
             state=(State.DELETED if file.deleted_at is not None else file.version.state).value,
         ):
             raise AlreadyExists(f"The file {file.name}")
-        await self._insert(file.version)
+        await self._db.add(  # a new file has no version of that number yet
+            "version_add", **version_params(file.version), company_id=self._own(file.version.company_id)
+        )
 
     async def save(self, file: File) -> None:
         """Raises AlreadyExists if another living file has the name by now."""

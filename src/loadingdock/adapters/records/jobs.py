@@ -28,17 +28,19 @@ class JobRows(Part):
         dedupe_key: str | None = None,
     ) -> str | None:
         id = new_id()
-        if not await self._db.run(
-            "job_add",
-            id=id,
-            company_id=self._tenant(),
-            kind=kind,
-            subject=subject,
-            payload=to_json(payload) if payload else None,
-            at=micros(at),
-            run_at=micros(at if run_at is None else run_at),
-            dedupe_key=dedupe_key,
-        ):
+        row = {
+            "id": id,
+            "company_id": self._tenant(),
+            "kind": kind,
+            "subject": subject,
+            "payload": to_json(payload) if payload else None,
+            "at": micros(at),
+            "run_at": micros(at if run_at is None else run_at),
+            "dedupe_key": dedupe_key,
+        }
+        if dedupe_key is None:
+            await self._db.add("job_add", **row)
+        elif not await self._db.run("job_add", **row):
             return None
         self._db.signal(JOBS)
         return id

@@ -23,7 +23,7 @@ class AuditRows(Part):
     async def add(self, entry: AuditEntry) -> None:
         if self._company_id is not None:
             self._own(entry.company_id)
-        await self._db.run(
+        await self._db.add(
             "audit_add",
             at=micros(entry.at),
             company_id=entry.company_id,
@@ -57,7 +57,7 @@ class EventRows(Part):
     async def add(self, at: datetime, kind: str, subject: str, data: Mapping[str, Any]) -> None:
         company_id = self._tenant()
         await self._db.hold("event_turn", company_id=company_id)
-        await self._db.run(
+        await self._db.add(
             "event_add", at=micros(at), company_id=company_id, kind=kind, subject=subject, data=to_json(data)
         )
         self._db.signal(events_of(company_id))

@@ -160,10 +160,10 @@ class UnitContract(StoreContract):
             assert await unit.ledger.get() == Usage(0, 0)
             with pytest.raises(NotFound):
                 await unit.ledger.charge(1, 1, max_bytes=None, max_files=None)
-            with pytest.raises(NotFound):
-                await unit.jobs.enqueue("process", "x", at=NOW)
 
         await store.records.write(987654321, work)
+        with pytest.raises(NotFound):
+            await store.records.write(987654321, lambda unit: unit.jobs.enqueue("process", "x", at=NOW))
 
     async def test_a_handled_error_of_the_engine_does_not_end_the_work(self, store: Store, company: Company) -> None:
         nobody = replace(company, id=987654321)

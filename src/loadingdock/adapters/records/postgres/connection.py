@@ -180,15 +180,9 @@ async def configure(connection: Connection) -> None:
     )
 
 
-async def say(connection: Connection, command: str) -> str | None:
-    """Outside of the statements that are prepared. What the server calls what it did."""
-    cursor = await connection.execute(command, prepare=False)
-    return cursor.statusmessage
-
-
 async def roll_back(connection: Connection) -> None:
     try:
         if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:
-            await say(connection, "ROLLBACK")
+            await connection.execute("ROLLBACK", prepare=False)
     except psycopg.Error:
         await connection.close()  # the server rolls back what it cannot answer

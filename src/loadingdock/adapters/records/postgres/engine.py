@@ -8,10 +8,8 @@ from collections.abc import Awaitable, Callable
 from types import CodeType
 from typing import Any, TypeVar
 
-import psycopg
-
 from loadingdock.adapters.records.executor import Executor
-from loadingdock.adapters.records.postgres.connection import Connection, roll_back, say
+from loadingdock.adapters.records.postgres.connection import Connection, roll_back
 from loadingdock.adapters.records.postgres.executor import Fate, PostgresExecutor, refusal, unavailable
 from loadingdock.adapters.records.postgres.group import Group
 from loadingdock.adapters.records.postgres.notices import Notices
@@ -70,7 +68,7 @@ class Engine:
 
     async def _alone(self, query: str, params: dict[str, Any]) -> int:
         async def statement(connection: Connection, _: bool) -> int:
-            db = PostgresExecutor(connection, writing=True)
+            db = PostgresExecutor(connection, writing=True, single=True)
             try:
                 return await db.run(query, **params)
             except DockError as error:
@@ -123,12 +121,8 @@ class Engine:
     ) -> T:
         db = PostgresExecutor(connection, writing=writing, careful=careful, single=single)
         try:
-            if not single:
-                await say(connection, "BEGIN" if writing else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        except psycopg.Error as error:
-            raise _Again(unavailable(), careful=False) from error
-        try:
             value = await run(db)
+            await db.begin()
         except BaseException as error:
             await roll_back(connection)
             _judge(db, raised=True)
@@ -137,7 +131,7 @@ class Engine:
             await roll_back(connection)
             _judge(db, raised=False)
         if not single:
-            await _commit(connection)
+            await _commit(connection, db)
         if db.topics:
             self._notices.tell(db.topics)
         return value
@@ -176,14 +170,16 @@ def _judge(db: PostgresExecutor, *, raised: bool) -> None:
             raise _Again(unavailable(), careful=True) from db.error
 
 
-async def _commit(connection: Connection) -> None:
+async def _commit(connection: Connection, db: PostgresExecutor) -> None:
     """Raises Unavailable if the server did not say that it is done, whatever became of it: then nobody knows."""
     try:
-        done = await say(connection, "COMMIT")
-    except psycopg.Error as error:
-        raise (refusal(error) or unavailable)() from error
-    if done != "COMMIT":  # the server rolls back a transaction in which a statement failed
-        raise AssertionError(f"the transaction ended with {done}")
+        await db.commit()
+    except DockError:
+        await roll_back(connection)
+        if connection.closed:
+            raise
+        _judge(db, raised=False)  # the work ended well: what was pending or the commit itself was refused
+        raise
 
 
 def unit_of(company_id: int | None, work: Callable[[Unit], Awaitable[T]]) -> Run[T]:

@@ -18,6 +18,12 @@ _READING = Statements(READING)
 _WRITING = Statements(WRITING)
 
 Refusal = Callable[[], DockError]
+Statement = tuple[bytes, list[Any] | None]
+"""A command without parameters is not prepared."""
+
+_BEGIN: Statement = b"BEGIN", None
+_BEGIN_READING: Statement = b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", None
+_BEGINS = (_BEGIN, _BEGIN_READING)
 
 
 class Fate(Enum):
@@ -85,6 +91,7 @@ class PostgresExecutor:
         "_connection",
         "_cursor",
         "_held",
+        "_pending",
         "_single",
         "_statements",
         "_writing",
@@ -104,6 +111,8 @@ class PostgresExecutor:
         self._single = single
         self._asked = False
         self._held: set[tuple[object, ...]] = set()
+        # What is sent with the next statement: each costs a turn of the loop and the way there and back otherwise.
+        self._pending: list[Statement] = [] if single else [_BEGIN if writing else _BEGIN_READING]
         self.fate: Fate | None = None
         self.error: psycopg.Error | None = None
         self.went_on = False
@@ -124,17 +133,23 @@ class PostgresExecutor:
     async def run(self, query: str, /, **params: Any) -> int:
         if not self._writing:
             raise RuntimeError("a read wrote; this belongs into a write")
-        try:
-            if self._careful:
-                return await self._carefully(query, params)
-            await self._execute(query, params)
-        except _Unfindable:
-            raise InvalidInput("A text must not hold a NUL.") from None
+        if self._careful:
+            return await self._carefully(query, params)
+        await self._execute(query, params)
         if (
             query == "ledger_charge" and self._cursor.rowcount
         ):  # an event of the same upload need not lock that row again
             self._held.add(("event_turn", params["company_id"]))
         return self._cursor.rowcount
+
+    async def add(self, query: str, /, **params: Any) -> None:
+        if self._careful:
+            await self.run(query, **params)
+            return
+        for value in params.values():
+            if type(value) is str and "\0" in value:
+                raise _Unfindable
+        self._pending.append(self._statements.of(query, params))
 
     async def hold(self, query: str, /, **params: Any) -> bool:
         if not self._writing:
@@ -148,34 +163,56 @@ class PostgresExecutor:
     def signal(self, topic: str) -> None:
         self.topics.add(topic)
 
+    async def begin(self) -> None:
+        """Sends what was only added, if nothing was sent yet: that it is lost with a connection that was long broken
+        is then known, as it is not of what goes with the COMMIT."""
+        if len(self._pending) > 1 and self._pending[0] in _BEGINS:
+            await self._send(self._pending.pop())
+
+    async def commit(self) -> None:
+        if self._pending and self._pending[0] in _BEGINS:
+            return
+        await self._say(b"COMMIT")
+        if self._cursor.statusmessage != "COMMIT":  # the server rolls back a transaction in which a statement failed
+            raise AssertionError(f"the transaction ended with {self._cursor.statusmessage}")
+
     async def _execute(self, query: str, params: dict[str, Any]) -> None:
         if self._single and self._asked:
             self.fate = Fate.MORE
             raise unavailable()
         self._asked = True
-        sql, values = self._statements.of(query, params)
         self.went_on = self.fate is not None
-        try:
-            await self._cursor.execute(sql, values)
-        except psycopg.Error as error:
-            raise self._meaning(error) from error
-        except OverflowError:
-            raise InvalidInput("A number is too large to be kept.") from None
-        except UnicodeEncodeError:
-            raise InvalidInput("A text is not valid Unicode.") from None
-        except ValueError as error:
-            raise _Unfindable from error
+        await self._send(self._statements.of(query, params))
 
     async def _carefully(self, query: str, params: dict[str, Any]) -> int:
-        await self._connection.execute("SAVEPOINT careful")
+        await self._say(b"SAVEPOINT careful")
         try:
             await self._execute(query, params)
         except Exception:
             if self.fate is Fate.STATEMENT:
-                await self._connection.execute("ROLLBACK TO SAVEPOINT careful")
+                await self._say(b"ROLLBACK TO SAVEPOINT careful")
                 self.fate = None
             raise
         return self._cursor.rowcount
+
+    async def _say(self, command: bytes) -> None:
+        await self._send((command, None))
+
+    async def _send(self, statement: Statement) -> None:
+        """What is pending and this, and the answer to this."""
+        pending, self._pending = self._pending, []
+        try:
+            if not pending:
+                await _execute(self._cursor, statement)
+                return
+            async with self._connection.pipeline():
+                for each in pending:
+                    await _execute(psycopg.AsyncRawCursor(self._connection), each)
+                await _execute(self._cursor, statement)
+        except psycopg.Error as error:
+            # Who is told late may take it for the answer to something else.
+            self.went_on = self.went_on or any(values is not None for _, values in pending)
+            raise self._meaning(error) from error
 
     def _meaning(self, error: psycopg.Error) -> Exception:
         if self.fate is None:  # what follows a failed statement fails because of it
@@ -198,5 +235,20 @@ class PostgresExecutor:
                 return error
 
 
-class _Unfindable(Exception):
+async def _execute(cursor: psycopg.AsyncRawCursor[Row], statement: Statement) -> None:
+    sql, values = statement
+    try:
+        await cursor.execute(sql, values, prepare=None if values is not None else False)
+    except OverflowError:
+        raise InvalidInput("A number is too large to be kept.") from None
+    except UnicodeEncodeError:
+        raise InvalidInput("A text is not valid Unicode.") from None
+    except ValueError:
+        raise _Unfindable from None
+
+
+class _Unfindable(InvalidInput):
     """A text that no row can hold."""
+
+    def __init__(self) -> None:
+        super().__init__("A text must not hold a NUL.")
