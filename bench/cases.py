@@ -11,12 +11,14 @@ import subprocess
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.servers import HERE, FastApiUploadFile, Loadingdock, NginxDav, Server, TusNode
+from rich.console import Console
+
+from bench.servers import HERE, FastApiUploadFile, Loadingdock, NginxDav, Peer, Server, TusNode
 
 MIB = 1024 * 1024
 BASIC = "Basic " + base64.b64encode(b"u@bench:bench-password").decode()
@@ -49,10 +51,18 @@ class Case(ABC):
         self.size = size
         self.source = source
 
-    @abstractmethod
-    def measure(self, server: Server) -> Figure: ...
+    def servers(self, folder: Path, console: Console) -> Iterator[Peer]:
+        """Started one after another; who measures them stops them."""
+        for kind in self.peers:
+            if missing := kind.missing():
+                console.print(f"[yellow]{kind.name} is left out; to have it: {missing}")
+            else:
+                yield kind(folder / kind.name.replace("/", "_").replace(" ", "_"))
 
-    def timed(self, server: Server, *commands: list[str]) -> Figure:
+    @abstractmethod
+    def measure(self, server: Peer) -> Figure: ...
+
+    def timed(self, server: Peer, *commands: list[str]) -> Figure:
         """MiB a second over the commands together."""
         cpu, start = server.cpu_seconds(), time.perf_counter()
         for command in commands:
@@ -78,7 +88,7 @@ class PresignedPut(Case):
     peers = (Loadingdock, NginxDav, TusNode, FastApiUploadFile)
     targets = (Target("nginx DAV", 0.28), Target("@tus/server", 1.4), Target("FastAPI UploadFile", 1.4))
 
-    def measure(self, server: Server) -> Figure:
+    def measure(self, server: Peer) -> Figure:
         put = ["-T", str(self.source), "-H", "Content-Type:"]
         match server:
             case Loadingdock():
@@ -89,7 +99,7 @@ class PresignedPut(Case):
                 return self._tus(server)
         return self.timed(server, curl("-F", f"file=@{self.source}", f"{server.url}/upload"))
 
-    def _tus(self, server: Server) -> Figure:
+    def _tus(self, server: Peer) -> Figure:
         tus = ["-H", "Tus-Resumable: 1.0.0"]
         cpu, start = server.cpu_seconds(), time.perf_counter()
         created = subprocess.run(
@@ -112,7 +122,7 @@ class Multipart(Case):
     peers = (Loadingdock, NginxDav, FastApiUploadFile)
     targets = (Target("nginx DAV", 0.2), Target("FastAPI UploadFile", 1.2))
 
-    def measure(self, server: Server) -> Figure:
+    def measure(self, server: Peer) -> Figure:
         form = ["-F", f"file=@{self.source}"]
         match server:
             case Loadingdock():
@@ -129,7 +139,7 @@ class Download(Case):
     peers = (Loadingdock, NginxDav)
     targets = (Target("nginx DAV", 0.5),)
 
-    def measure(self, server: Server) -> Figure:
+    def measure(self, server: Peer) -> Figure:
         words = curl("-o", "/dev/null")
         if isinstance(server, Loadingdock):
             words += ["-H", f"api-key: {server.api_key}", f"{server.url}/api/v1/files/{self._ready(server)}/content"]
@@ -168,7 +178,7 @@ class _Wrk(Case):
     seconds = 4
     connections = 32
 
-    def wrk(self, server: Server, url: str, *words: str, **environment: str) -> Figure:
+    def wrk(self, server: Peer, url: str, *words: str, **environment: str) -> Figure:
         cpu = server.cpu_seconds()
         command = ["wrk", "-t1", f"-c{self.connections}", f"-d{self.seconds}s", "--latency", *words, url]
         done = subprocess.run(
@@ -190,7 +200,7 @@ class SmallForms(_Wrk):
     peers = (Loadingdock, NginxDav, FastApiUploadFile)
     targets = (Target("nginx DAV", 0.2),)
 
-    def measure(self, server: Server) -> Figure:
+    def measure(self, server: Peer) -> Figure:
         size = str(16 * 1024)
         form, put = str(HERE / "peers/form.lua"), str(HERE / "peers/put.lua")
         match server:
@@ -210,7 +220,7 @@ class Status(_Wrk):
     unit = "requests per CPU second"
     peers = (Loadingdock,)
 
-    def measure(self, server: Server) -> Figure:
+    def measure(self, server: Peer) -> Figure:
         assert isinstance(server, Loadingdock)
         asked = server.call("GET", "/v1/files/signed-url?filename=a.pdf", user_id="u1")
         url = f"{server.url}/v1/files/{asked['file_id']}/status"
@@ -226,7 +236,7 @@ class Memory(Case):
     unit = "MiB"
     peers = (Loadingdock,)
 
-    def measure(self, server: Server) -> Figure:
+    def measure(self, server: Peer) -> Figure:
         assert isinstance(server, Loadingdock)
         before, cpu = server.rss_bytes(), server.cpu_seconds()
         puts = [curl("-T", str(self.source), "-H", "Content-Type:", promised(server, self.size)) for _ in range(4)]

@@ -14,7 +14,10 @@ import time
 import urllib.error
 import urllib.request
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -38,6 +41,42 @@ def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 20) -
         except OSError:
             time.sleep(0.05)
     raise RuntimeError(f"{process.args!r} did not listen on {port}")
+
+
+class Peer(Protocol):
+    """Who is measured. `url` is where it is asked."""
+
+    name: str
+    url: str
+    folder: Path
+
+    def cpu_seconds(self) -> float: ...
+    def stop(self) -> None: ...
+
+
+def cpu_of(pids: Iterable[int]) -> float:
+    """Seconds of the processes and what they waited for."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):  # ended meanwhile
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += sum(map(int, fields[11:15]))
+    return total / TICKS
+
+
+def descendants(pid: int) -> list[int]:
+    """The process and those that it started."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found, queue = [], [pid]
+    while queue:
+        pid = queue.pop()
+        found.append(pid)
+        queue += children.get(pid, [])
+    return found
 
 
 class Server(ABC):
@@ -67,27 +106,10 @@ class Server(ABC):
         return dict(os.environ)
 
     def pids(self) -> list[int]:
-        """The process and its descendants."""
-        children: dict[int, list[int]] = {}
-        for stat in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                fields = stat.read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            children.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-        found, queue = [], [self.process.pid]
-        while queue:
-            pid = queue.pop()
-            found.append(pid)
-            queue += children.get(pid, [])
-        return found
+        return descendants(self.process.pid)
 
     def cpu_seconds(self) -> float:
-        total = 0
-        for pid in self.pids():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += int(fields[11]) + int(fields[12])
-        return total / TICKS
+        return cpu_of(self.pids())
 
     def rss_bytes(self) -> int:
         pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.pids())

@@ -9,6 +9,11 @@ import subprocess
 class Daemon:
     _process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         self._signal(signal.SIGKILL)
         if self._process is not None:

@@ -33,6 +33,7 @@ max_wal_size = 4GB
 autovacuum = off
 deadlock_timeout = 200ms
 log_line_prefix = '%m [%p] '
+shared_preload_libraries = '{preload}'
 """
 
 
@@ -47,13 +48,14 @@ class Postgres:
         self._programs = _programs()
         self.port = _free_port()
 
-    def create(self) -> Postgres:
+    def create(self, preload: str = "") -> Postgres:
+        """`preload`: the libraries of extensions that need it."""
         if self._as:
             user = pwd.getpwnam(_USER)
             os.chown(self.folder, user.pw_uid, user.pw_gid)
         self._run("initdb", "-D", self._data, "-A", "trust", "-U", _USER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
         with (self._data / "postgresql.conf").open("a") as configuration:
-            configuration.write(_CONFIGURATION.format(port=self.port, folder=self.folder))
+            configuration.write(_CONFIGURATION.format(port=self.port, folder=self.folder, preload=preload))
         return self
 
     def start(self) -> Postgres:
@@ -81,6 +83,10 @@ class Postgres:
     def connections(self, url: str) -> int:
         """How many there are to that database."""
         return len(self.ask(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name_of(url)}'"))
+
+    @property
+    def pid(self) -> int:
+        return int((self._data / "postmaster.pid").read_text().split()[0])
 
     def url(self, name: str = _USER) -> str:
         return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
@@ -118,13 +124,13 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def server(above: Path | None = None, *, memory: bool = True) -> Iterator[Postgres]:
+def server(above: Path | None = None, *, memory: bool = True, preload: str = "") -> Iterator[Postgres]:
     """In memory where that can be: a fresh database, made durable, takes a tenth of the time there. Not under
     pytest's own folder: a socket's path is short, and every folder above must be open to the server's user."""
     above = above or Path("/dev/shm" if memory and os.access("/dev/shm", os.W_OK) else "/tmp")
     made = Postgres(Path(tempfile.mkdtemp(prefix="dock-pg-", dir=above)))
     try:
-        yield made.create().start()
+        yield made.create(preload).start()
     finally:
         made.close()
 

@@ -182,9 +182,9 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextmanager
-def server() -> Iterator[SeaweedFS]:
+def server(above: Path | None = None) -> Iterator[SeaweedFS]:
     """On a folder of its own, which goes with it."""
-    with TemporaryDirectory(prefix="seaweedfs-") as folder:
+    with TemporaryDirectory(prefix="seaweedfs-", dir=above) as folder:
         running = SeaweedFS(Path(folder))
         try:
             yield running.start()
