@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from hashlib import sha256
@@ -18,7 +18,7 @@ from loadingdock.adapters.clock import SystemClock
 from loadingdock.adapters.moving import CopyLedger, Database, DatabaseRows, SqliteDatabase
 from loadingdock.adapters.passwords import Argon2Passwords
 from loadingdock.adapters.presign import SigV4Presigner
-from loadingdock.adapters.ratelimits import rate_limiter
+from loadingdock.adapters.ratelimits import place, rate_limiter
 from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.adapters.scanners.local import LocalScanner
 from loadingdock.adapters.scanners.pool import ClamdScanner, addresses
@@ -38,7 +38,7 @@ from loadingdock.core.ports import BlobStore, Inbox, JobQueue, Records, Scanner,
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.retention import Lifetimes, Retention
 from loadingdock.core.uploads import Uploads
-from loadingdock.settings import Settings
+from loadingdock.settings import Settings, WrongSetting
 from loadingdock.web import metrics
 from loadingdock.web.dialect import discover
 from loadingdock.web.services import BodyLimits, Services
@@ -101,13 +101,16 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         records = await _records(settings)
         opened.push_async_callback(records.close)
         await records.migrate()
-        blobs, inbox = _blobs(settings)
+        with _of("store"):
+            blobs, inbox = _blobs(settings)
         opened.push_async_callback(blobs.close)
         detector = MagikaDetector() if settings.detector == "magika" else MagicDetector()
         extractor = TextExtraction(max_characters=settings.text_limit, timeout=settings.text_timeout)
         opened.push_async_callback(extractor.close)
-        scanner = _scanner(settings, opened)
-        limiter = rate_limiter(settings.rate_limit_url.get_secret_value() if settings.rate_limit_url else "memory://")
+        with _of("scanner"):
+            scanner = _scanner(settings, opened)
+        with _of("rate limiter"):
+            limiter = rate_limiter(_counted(settings))
         opened.push_async_callback(limiter.close)
         passwords = Argon2Passwords()
         opened.callback(passwords.close)
@@ -150,6 +153,8 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             trusted_proxies=tuple(settings.trusted_proxies),
             company_settings=administration.settings,
             notices=notices,
+            limiter=limiter if settings.rate_limit_url else None,
+            standing=_standing(settings, scanner),
             store_event_secret=settings.store_event_secret.get_secret_value() if settings.store_event_secret else None,
         )
         retention = Retention(records, blobs, clock, Lifetimes(orphan_grace=settings.orphan_grace))
@@ -268,9 +273,42 @@ def _sqlite(settings: Settings) -> Path | None:
     return Path(url.removeprefix("sqlite://")) if url.startswith("sqlite:") else None
 
 
+@contextmanager
+def _of(part: str) -> Iterator[None]:
+    """Turns what an adapter finds wrong with its settings into WrongSetting."""
+    try:
+        yield
+    except ValueError as error:
+        raise WrongSetting(f"The settings of the {part} cannot be used: {error}") from error
+
+
+def _standing(settings: Settings, scanner: Scanner) -> dict[str, str]:
+    """What the service stands on, for people."""
+    standing = {"database": "SQLite", "store": "a folder", "scanner": scanner.name}
+    if settings.database_url is not None:
+        url = settings.database_url.get_secret_value()
+        if url.startswith("sqlite:"):
+            standing["database"] = f"SQLite in {url.removeprefix('sqlite://')}"
+        else:
+            from loadingdock.adapters.records.postgres.connection import where
+
+            standing["database"] = f"PostgreSQL at {where(url)}"
+    if settings.store_url is not None:
+        standing["store"] = f"{settings.store_url} at {settings.store_endpoint or 'AWS'}"
+    if settings.scanner_url is not None:
+        standing["scanner"] = f"{scanner.name} at {settings.scanner_url}"
+    if settings.rate_limit_url is not None:
+        standing["rate limits"] = f"Redis at {place(_counted(settings))}"
+    return standing
+
+
+def _counted(settings: Settings) -> str:
+    return settings.rate_limit_url.get_secret_value() if settings.rate_limit_url else "memory://"
+
+
 def _blobs(settings: Settings) -> tuple[BlobStore, Inbox | None]:
     if settings.store_url is None:
-        return LocalBlobs(settings.data / FILES), None
+        return LocalBlobs(settings.data / FILES, metrics.store), None
     # Here for the same reason as PostgreSQL's driver below.
     from loadingdock.adapters.blobs.s3 import S3Blobs
     from loadingdock.adapters.blobs.s3.place import Place, parse, provider
@@ -316,7 +354,7 @@ def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:
             circuit=metrics.circuit,
         )
     else:
-        scanner = LocalScanner(settings.rules)
+        scanner = LocalScanner(settings.rules, took=metrics.scan)
     opened.push_async_callback(scanner.close)
     return scanner
 

@@ -37,6 +37,10 @@ def _duration(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
+class WrongSetting(Exception):
+    """Settings that can be read, but not used. Says of what and why, and repeats no value that may be a secret."""
+
+
 class Issuer(BaseModel):
     """An outside issuer of tokens. `jwks` is a URL or a file. The token's `company_claim` names the company, or
     `company` fixes it; `permissions` are what its tokens may do here at most, and `permissions_claim` the claim that
@@ -109,7 +113,9 @@ class Settings(BaseSettings):
         100 * 1024 * 1024, gt=0, description="clamd's StreamMaxLength, bytes; larger files are unscannable."
     )
     scanner_max_entry: int = Field(
-        100 * 1024 * 1024, gt=0, description="clamd's MaxFileSize, bytes; archives with larger entries are unscannable."
+        100 * 1024 * 1024,
+        gt=0,
+        description="clamd's MaxFileSize, bytes; larger files, and archives with larger entries, are unscannable.",
     )
     scanner_timeout: float = Field(120.0, gt=0, description="Seconds that one clamd may take for a file.")
     rules: Path | None = Field(None, description="Folder of further YARA rules (*.yar) for the built-in scanner.")

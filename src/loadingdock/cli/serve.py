@@ -32,8 +32,9 @@ def serve(
 ) -> None:
     """Run the service until SIGTERM or SIGINT.
 
-    Says in one line when it is ready, where, with which scanner and where its data lie. On SIGTERM it takes no new
-    connections, lets requests and jobs end for as long as the setting `drain` says, and gives the rest back.
+    Says in one line when it is ready, where, on which database, store and scanner, and where its data lie. On SIGTERM
+    it takes no new connections, lets requests and jobs end for as long as the setting `drain` says, and gives the rest
+    back.
     """
     import asyncio
 
@@ -104,7 +105,7 @@ class _Life:
         return {
             "url": address,
             "public_url": self._settings.public_url,
-            "scanner": self.services.scanner.name,
+            **{part.replace(" ", "_"): what for part, what in self.services.standing.items()},
             "antivirus": self.services.scanner.antivirus,
             "data": str(self._settings.data.resolve()),
             "worker": self._worker,
@@ -112,13 +113,19 @@ class _Life:
 
     def sentence(self, address: str) -> str:
         assert self.services is not None
-        scanner = self.services.scanner
-        warning = "" if scanner.antivirus else ", which is no antivirus"
         jobs = "" if self._worker else " Jobs wait for `loadingdock work`."
         return (
-            f"Ready at {address}, docs at {address}/docs. Scanner: {scanner.name}{warning}."
+            f"Ready at {address}, docs at {address}/docs. {on(self.services)}"
             f" Data: {self._settings.data.resolve()}.{jobs}"
         )
+
+
+def on(services: Services) -> str:
+    """What the service stands on, as sentences."""
+    said = dict(services.standing)
+    if not services.scanner.antivirus:
+        said["scanner"] += ", which is no antivirus"
+    return " ".join(f"{part.capitalize()}: {what}." for part, what in said.items())
 
 
 def _held(host: str, port: int) -> socket.socket:

@@ -9,6 +9,7 @@ import typer
 
 from loadingdock.cli.desk import settings
 from loadingdock.cli.output import Json, answer
+from loadingdock.cli.serve import on
 
 if TYPE_CHECKING:
     from loadingdock.settings import Settings
@@ -42,13 +43,12 @@ async def _work(chosen: Settings, as_json: bool) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
-        scanner = opened.scanner
+        folder = str(chosen.data.resolve())
         data = {
             "worker": worker.name,
-            "scanner": scanner.name,
-            "antivirus": scanner.antivirus,
-            "data": str(chosen.data.resolve()),
+            **{part.replace(" ", "_"): what for part, what in opened.services.standing.items()},
+            "antivirus": opened.scanner.antivirus,
+            "data": folder,
         }
-        warning = "" if scanner.antivirus else ", which is no antivirus"
-        answer(as_json, data, f"Working as {worker.name}. Scanner: {scanner.name}{warning}. Data: {data['data']}.")
+        answer(as_json, data, f"Working as {worker.name}. {on(opened.services)} Data: {folder}.")
         await worker.run()

@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 
 from loadingdock.core.errors import DockError, Unavailable
 from loadingdock.core.model import Verdict
-from loadingdock.core.ports import BlobStore, Clock, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
+from loadingdock.core.ports import (
+    BlobStore,
+    Clock,
+    Inbox,
+    JobQueue,
+    RateLimiter,
+    Records,
+    Scanner,
+    TextExtractor,
+    TypeDetector,
+    Unit,
+)
+from loadingdock.core.settings import CORS_ORIGINS
 
 _GIB = 1 << 30
 _SKEW = timedelta(minutes=1)
@@ -76,7 +89,8 @@ async def database(records: Records) -> Check:
         return fail(
             "database",
             "; ".join(examination.problems),
-            "Stop the service, keep a copy of the database, and restore the last good backup.",
+            "Change what is named. If anything is damaged, stop the service, keep a copy of the database, and restore"
+            " the last good backup.",
         )
     if place := await records.sealed():
         return fail(
@@ -106,6 +120,33 @@ async def store(blobs: BlobStore) -> Check:
     return ok("store", detail)
 
 
+async def urls(inbox: Inbox, origins: Iterable[str], *, direct: bool) -> Check:
+    """Whether clients who are sent to the store are served there: all who upload if `direct`, else those whose
+    company has its downloads redirected. `origins` are those of pages that may upload."""
+    examination = await inbox.examine()
+    where = f"clients who are sent to {examination.engine}"
+    if examination.problems:
+        detail = f"{where}: {'; '.join(examination.problems)}"
+        if direct:
+            return fail("store URLs", detail, "Change what is named, or set store_uploads to through.")
+        return warn("store URLs", detail, "Change what is named before any company gets downloads=redirect.")
+    refused = [origin for origin in origins if not await inbox.admits(origin)] if direct else []
+    if refused:
+        return warn(
+            "store URLs",
+            f"{where} are served, but no browser lets pages of {', '.join(refused)} upload there",
+            "If such pages upload, give the bucket a CORS rule for PUT with every header.",
+        )
+    return ok("store URLs", f"{where} are served")
+
+
+async def origins(records: Records, own: str) -> tuple[str, ...]:
+    """Those of all companies whose pages may upload; a company that names none has `own`."""
+    companies = await records.read(None, lambda unit: unit.companies.list())
+    found = (company.get(CORS_ORIGINS) or [own] for company in companies if company.disabled_at is None)
+    return tuple(dict.fromkeys(chain.from_iterable(found)))
+
+
 async def scanner(scanner: Scanner) -> Check:
     """Shows it the EICAR test file and a harmless one; where several engines take turns, to each of them."""
     version = await scanner.ping()
@@ -125,6 +166,9 @@ async def scanner(scanner: Scanner) -> Check:
                     f"{detail} says {result.verdict} of {what}: {result.detail}",
                     "Check the scanner's signatures and its own log.",
                 )
+    examination = await scanner.examine()
+    if examination.problems:
+        return fail("scanner", "; ".join(examination.problems), "Do what is named, then ask again.")
     if not scanner.antivirus:
         return warn(
             "scanner",
@@ -137,7 +181,14 @@ async def scanner(scanner: Scanner) -> Check:
             f"{detail} what is left finds the EICAR test file",
             "Start what is down, or take it out of LOADINGDOCK_SCANNER_URL.",
         )
+    if examination.remarks:
+        return warn("scanner", f"{detail} finds the EICAR test file; {'; '.join(examination.remarks)}", "Look there.")
     return ok("scanner", f"{detail} finds the EICAR test file")
+
+
+async def rates(limiter: RateLimiter) -> Check:
+    await limiter.ping()
+    return ok("rate limits", "the Redis in which they are counted answers")
 
 
 async def clock(clock: Clock, records: Records) -> Check:

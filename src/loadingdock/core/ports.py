@@ -300,7 +300,11 @@ class Housekeeping(Protocol):
 
 
 class Unit(Protocol):
-    """One transaction, born with a tenant. What it reads is consistent; what it writes is there whole or not at all."""
+    """One transaction, born with a tenant. What it reads is consistent; what it writes is there whole or not at all.
+
+    An engine may send what is only added (audit rows, events, jobs) with what follows it; what is wrong with it is then
+    raised there, or by the end of the work.
+    """
 
     companies: Companies
     users: Users
@@ -321,10 +325,23 @@ class Unit(Protocol):
 @dataclass(frozen=True, slots=True)
 class Examination:
     """What an engine says of itself. `engine` is its name, and its version, mode or place; `problems` are sentences
-    that say what to change, none if it is sound."""
+    that say what to change, none if it is sound. `remarks` are about what works, but
+    could be better."""
 
     engine: str
     problems: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Those of this process to a database's server: how many there are and may be, how many of them are at work, and
+    how many callers wait for one."""
+
+    most: int
+    open: int
+    in_use: int
+    waiting: int
 
 
 class Records(Protocol):
@@ -352,6 +369,10 @@ class Records(Protocol):
     async def ping(self) -> None: ...
     async def migrate(self) -> tuple[int, int]:
         """Brings the schema up to date; (from, to) version. Safe with several processes starting at once."""
+        ...
+
+    def connections(self) -> Connections | None:
+        """As they are now; None where there is no server."""
         ...
 
     async def schema_version(self) -> tuple[int, int]:
@@ -532,6 +553,13 @@ class Inbox(Protocol):
         ...
 
     async def remove(self, name: str) -> None: ...
+    async def examine(self) -> Examination:
+        """A put and a read as clients make them, with URLs alone, where clients are sent."""
+        ...
+
+    async def admits(self, origin: str) -> bool:
+        """Whether a browser would let pages of that web origin put into it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -608,6 +636,10 @@ class Scanner(Protocol):
     def engines(self) -> tuple[Engine, ...]:
         """Those that share the work, as they answered the last ping; none if it is done here. Idle ones are given
         scans in turn."""
+        ...
+
+    async def examine(self) -> Examination:
+        """Whether those that answer keep what the settings promise of them. Takes as long as the largest file does."""
         ...
 
     async def close(self) -> None: ...
@@ -692,6 +724,9 @@ class RateLimiter(Protocol):
         ...
 
     async def reset(self, limit: str, *key: str) -> None: ...
+    async def ping(self) -> None:
+        """Raises Unavailable("rate limiter")."""
+        ...
 
 
 class Clock(Protocol):

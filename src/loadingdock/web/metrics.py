@@ -6,6 +6,8 @@ from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, generate_latest
 
+from loadingdock.core.ports import Connections
+
 registry = CollectorRegistry(auto_describe=True)
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -19,6 +21,18 @@ seconds = Histogram(
     registry=registry,
 )
 in_flight = Gauge("loadingdock_requests_in_flight", "Requests being answered.", registry=registry)
+connections = Gauge(
+    "loadingdock_database_connections",
+    "Connections of this process to PostgreSQL, by their state: in_use, idle.",
+    ["state"],
+    registry=registry,
+)
+connections_most = Gauge("loadingdock_database_connections_most", "How many of them there may be.", registry=registry)
+connections_waiting = Gauge(
+    "loadingdock_database_waiting",
+    "Callers in this process that wait for a connection to PostgreSQL.",
+    registry=registry,
+)
 jobs_waiting = Gauge("loadingdock_jobs_waiting", "Jobs that are due and not running.", registry=registry)
 jobs_running = Gauge("loadingdock_jobs_running", "Jobs under way.", registry=registry)
 jobs_dead = Gauge("loadingdock_jobs_dead", "Jobs given up; requeue them once their cause is gone.", registry=registry)
@@ -26,14 +40,15 @@ job_age = Gauge("loadingdock_jobs_oldest_seconds", "How long the oldest due job 
 store_free = Gauge("loadingdock_store_free_bytes", "Room left for bytes.", registry=registry)
 store_seconds = Histogram(
     "loadingdock_store_seconds",
-    "From a request to the store to the end of its answer, by the action of S3; of reads, to its beginning.",
+    "From a request to the store to the end of its answer, of reads to its beginning, by the action of S3. Of a"
+    " folder: commit (until the disk has it), suspend, read and delete.",
     ["action"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
     registry=registry,
 )
 scan_seconds = Histogram(
     "loadingdock_scan_seconds",
-    "From a connection to clamd to its verdict, by its address.",
+    "Until a verdict, by the address of the clamd that gave it; `local` are the built-in rules.",
     ["address"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
     registry=registry,
@@ -74,6 +89,13 @@ def _store_of(action: str) -> Histogram:
 @cache  # of few: names, methods and statuses are ours. Finding a labelled child costs more than counting with it
 def _of(api: str, method: str, status: int) -> tuple[Counter, Histogram]:
     return requests.labels(api, method, str(status)), seconds.labels(api)
+
+
+def pool(found: Connections) -> None:
+    connections_most.set(found.most)
+    connections.labels("in_use").set(found.in_use)
+    connections.labels("idle").set(found.open - found.in_use)
+    connections_waiting.set(found.waiting)
 
 
 def exposition() -> bytes:

@@ -91,18 +91,17 @@ async def _reason(check: Check) -> str | None:
 
 
 def _build(services: Services) -> FastAPI:
+    checks: dict[str, Check] = {
+        "database": services.records.ping,
+        # Fails for good after an fsync error: what the kernel dropped then nobody can promise any more.
+        "store": services.blobs.ping,
+        "scanner": services.scanner.ping,
+        "queue": lambda: services.jobs.depth(services.clock.now()),
+    }
+    if services.limiter is not None:
+        checks["rate limiter"] = services.limiter.ping
     app = application(dialect, "Whether the service lives, is ready, and how it does.")
-    readiness = Readiness(
-        {
-            "database": services.records.ping,
-            # Fails for good after an fsync error: what the kernel dropped then nobody can promise any more.
-            "store": services.blobs.ping,
-            "scanner": services.scanner.ping,
-            "queue": lambda: services.jobs.depth(services.clock.now()),
-        },
-        services.clock,
-        services.scanner.engines,
-    )
+    readiness = Readiness(checks, services.clock, services.scanner.engines)
 
     async def healthz(request: Request) -> Response:
         """The process answers. Nothing else is asked, so that a slow disk restarts nobody."""
@@ -129,6 +128,8 @@ def _build(services: Services) -> FastAPI:
 
 async def _refresh(services: Services, readiness: Readiness) -> None:
     """The gauges as of now; those of a dependency that is down keep their last value, and `ready` says so."""
+    if (found := services.records.connections()) is not None:
+        metrics.pool(found)
     if "queue" not in readiness.down:
         waiting, running, dead, age = await services.jobs.depth(services.clock.now())
         metrics.jobs_waiting.set(waiting)

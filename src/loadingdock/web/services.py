@@ -14,7 +14,7 @@ from loadingdock.core.arrivals import Notices
 from loadingdock.core.files import Files
 from loadingdock.core.links import Links
 from loadingdock.core.model import CompanySetting
-from loadingdock.core.ports import BlobStore, Clock, JobQueue, Records, Scanner, Tokens, TypeDetector
+from loadingdock.core.ports import BlobStore, Clock, JobQueue, RateLimiter, Records, Scanner, Tokens, TypeDetector
 from loadingdock.core.uploads import Uploads
 
 
@@ -45,5 +45,9 @@ class Services:
     public_url: str
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     company_settings: Mapping[str, CompanySetting[Any]]
+    standing: Mapping[str, str]
+    """Database, store, scanner and where rate limits are counted if not here, for people: what and where."""
     notices: Notices | None = None
+    limiter: RateLimiter | None = None
+    """Where other processes count too."""
     store_event_secret: str | None = field(default=None, repr=False)

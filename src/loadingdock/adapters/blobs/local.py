@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from loadingdock.adapters.blobs.hashes import Hashes
 from loadingdock.adapters.blobs.keys import fresh_key, split
+from loadingdock.adapters.blobs.observing import Observe, unobserved
 from loadingdock.adapters.blobs.reader import Reader
 from loadingdock.adapters.blobs.spool import PIECE, Disk, Spool, engine_errors
 from loadingdock.adapters.blobs.tree import Tree
@@ -31,9 +33,10 @@ _LISTED = 1000  # keys in one thread job
 
 
 class LocalBlobs:
-    """A `BlobStore` in the folder `root`, which several processes of one machine may share."""
+    """A `BlobStore` in the folder `root`, which several processes of one machine may share. `observe` is told how many
+    seconds each commit, suspend, read (until its first piece) and delete took."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, observe: Observe = unobserved) -> None:
         self._disk = Disk()
         with engine_errors():
             self._tree = Tree(root, self._disk.fsync)
@@ -41,7 +44,8 @@ class LocalBlobs:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="blobs")
         # Threads of their own: those that wait for them may fill the pool.
         self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="fsync")
-        self._workshop = Workshop(self._disk, self._pool, self._helpers)
+        self._workshop = Workshop(self._disk, self._pool, self._helpers, observe)
+        self._observe = observe
         self._readers = 0
 
     async def _blocking(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -87,9 +91,13 @@ class LocalBlobs:
     async def read(self, key: str, start: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
         reader = Reader(self._tree, key, start, length)
         self._readers += 1
+        started: float | None = time.perf_counter()
         ahead = self._workshop.job(reader.piece, self._piece())
         try:
             while piece := await ahead:
+                if started is not None:
+                    self._observe("read", time.perf_counter() - started)
+                    started = None
                 if reader.closed:
                     yield piece
                     break
@@ -127,7 +135,9 @@ class LocalBlobs:
     async def delete(self, *keys: str) -> None:
         for key in keys:
             self._workshop.suspended.pop(key, None)
+        started = time.perf_counter()
         await self._blocking(self._tree.unlink_all, keys)
+        self._observe("delete", time.perf_counter() - started)
 
     async def list(self, *, before: datetime) -> AsyncIterator[str]:
         walk = self._tree.walk(before)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -11,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from loadingdock.adapters.blobs.commits import Commit, commit_all
 from loadingdock.adapters.blobs.hashes import Hashes
+from loadingdock.adapters.blobs.observing import Observe
 from loadingdock.adapters.blobs.spool import Disk, Spool
 from loadingdock.core.model import BlobRef
 
@@ -29,8 +31,9 @@ class Workshop:
     Group commit without a timer: what queued while the last batch ran is the next batch.
     """
 
-    def __init__(self, disk: Disk, pool: Executor, helpers: Executor) -> None:
+    def __init__(self, disk: Disk, pool: Executor, helpers: Executor, observe: Observe) -> None:
         self.held = 0
+        self.observe = observe
         self.suspended: OrderedDict[str, Hashes] = OrderedDict()
         self._disk = disk
         self._pool = pool
@@ -108,7 +111,9 @@ class LocalWriter:
     async def commit(self) -> BlobRef:
         await self._landed()
         commit = Commit(self._spool, self._waiting)
+        started = time.perf_counter()
         await self._workshop.commit(commit, together=not self._opened)
+        self._workshop.observe("commit", time.perf_counter() - started)
         if commit.error is not None:
             raise commit.error
         assert commit.ref is not None
@@ -118,7 +123,9 @@ class LocalWriter:
 
     async def suspend(self) -> int:
         await self._landed()
+        started = time.perf_counter()
         size = await self._workshop.job(self._spool.suspend, self._waiting)
+        self._workshop.observe("suspend", time.perf_counter() - started)
         self._kept = True
         self._workshop.remember(self.key, self._spool.hashes)
         return size

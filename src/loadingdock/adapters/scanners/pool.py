@@ -14,17 +14,19 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
 from loadingdock.adapters.confined import Limits as ChildLimits
+from loadingdock.adapters.scanners import examination
 from loadingdock.adapters.scanners.circuit import DEFAULT, Attempt, Circuit, Policy, State
 from loadingdock.adapters.scanners.clamd import Clamd, NoAnswer
 from loadingdock.adapters.scanners.inspection import Inspection, as_file
 from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model import ScanResult, Verdict
-from loadingdock.core.ports import Engine
+from loadingdock.core.ports import Engine, Examination
 
 _SOON = 2.0  # seconds; a daemon that is silent for longer does not hold up the word of those that answer
 
@@ -88,7 +90,7 @@ class ClamdScanner:
             circuit(address, State.CLOSED)
         self._turns = itertools.count(1)
         self._took = took
-        self._max_stream = max_stream
+        self._largest = min(max_stream, max_entry)
         self._timeout = timeout
         self._folder = folder
         self._inspection = Inspection(
@@ -99,8 +101,8 @@ class ClamdScanner:
         )
 
     async def scan(self, body: AsyncIterator[bytes], size: int, path: Path | None = None) -> ScanResult:
-        if size > self._max_stream:
-            return ScanResult(Verdict.UNSCANNABLE, f"{size} bytes, but clamd takes {self._max_stream}")
+        if size > self._largest:  # clamd calls clean what is over its MaxFileSize, unless AlertExceedsMax is set
+            return ScanResult(Verdict.UNSCANNABLE, f"{size} bytes, but clamd takes {self._largest}")
         if not any(member.circuit.admits for member in self._members):
             return self._down({})  # before a byte is read
         try:
@@ -135,6 +137,14 @@ class ClamdScanner:
 
     def engines(self) -> tuple[Engine, ...]:
         return tuple(Engine(m.clamd.address, m.version, _reason(m)) for m in self._members)
+
+    async def examine(self) -> Examination:
+        """One after the other, so that the largest file is on its way once. Their circuits hear nothing of it."""
+        up = [member.clamd for member in self._members if not member.silent]
+        now = datetime.now(UTC)
+        problems = [found for clamd in up for found in await examination.problems(clamd, self._largest, self._folder)]
+        remarks = [found for clamd in up for found in await examination.remarks(clamd, now)]
+        return Examination(self.name, tuple(problems), remarks=tuple(remarks))
 
     async def close(self) -> None:
         await self._inspection.close()
@@ -211,7 +221,7 @@ class ClamdScanner:
 
     def _silence(self) -> str:
         if len(self._members) == 1:
-            return ""
+            return self._members[0].silent
         return "; ".join(f"{member.clamd.address}: {member.silent}" for member in self._members)
 
 

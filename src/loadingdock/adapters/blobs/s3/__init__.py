@@ -19,6 +19,7 @@ from pathlib import Path
 
 from loadingdock.adapters.blobs.hashes import Hashes
 from loadingdock.adapters.blobs.keys import KEY, fresh_key, split
+from loadingdock.adapters.blobs.observing import Observe, unobserved
 from loadingdock.adapters.blobs.s3 import staging
 from loadingdock.adapters.blobs.s3.examination import examine
 from loadingdock.adapters.blobs.s3.inbox import S3Inbox
@@ -26,7 +27,7 @@ from loadingdock.adapters.blobs.s3.multipart import Unfinished
 from loadingdock.adapters.blobs.s3.objects import Objects
 from loadingdock.adapters.blobs.s3.place import Place, Provider
 from loadingdock.adapters.blobs.s3.troubles import code_of, refusal
-from loadingdock.adapters.blobs.s3.wire import Observe, Wire
+from loadingdock.adapters.blobs.s3.wire import Wire
 from loadingdock.adapters.blobs.s3.writer import PART, S3Writer, Workshop, blob_name
 from loadingdock.core.errors import OffsetMismatch
 from loadingdock.core.ports import Examination
@@ -38,15 +39,11 @@ _ABSENT = frozenset({404})
 _BLOBS = "blobs/"
 
 
-def _unobserved(doing: str, seconds: float) -> None:
-    """Where nobody counts."""
-
-
 class S3Blobs:
     """A `BlobStore`. `observe` is told how many seconds each request to the store took. `part` is the size of the
     parts in which large blobs are sent, the same for all processes: S3 takes none of less than 5 MiB."""
 
-    def __init__(self, place: Place, keys: Provider, observe: Observe = _unobserved, *, part: int = PART) -> None:
+    def __init__(self, place: Place, keys: Provider, observe: Observe = unobserved, *, part: int = PART) -> None:
         self.place = place
         self._senders = ThreadPoolExecutor(_SENDERS, thread_name_prefix="s3")
         # Threads of their own: digests wait for no request.

@@ -11,9 +11,9 @@ from typing import Any
 import obstore
 from obstore.store import S3Store
 
+from loadingdock.adapters.blobs.observing import Observe
 from loadingdock.adapters.blobs.s3.place import Place, Provider
 from loadingdock.adapters.blobs.s3.troubles import NoSuchRange, store_errors
-from loadingdock.adapters.blobs.s3.wire import Observe
 from loadingdock.core.errors import NotFound, Unavailable
 
 PIECE = 1 << 20

@@ -71,25 +71,26 @@ def _advice(place: Place, status: int, code: str, text: str, doing: str) -> str:
 
 
 def unreachable(place: Place, error: BaseException) -> Unavailable:
-    return Unavailable("store", why=f"{place}: {_cause(place, f'{type(error).__name__}: {error}')}")
+    virtual = ", or set store_addressing to path" if place.virtual_hosted else ""
+    return Unavailable("store", why=f"{place}: {cause(error, place.base, 'store_endpoint', virtual)}")
 
 
-def _cause(place: Place, text: str) -> str:
+def cause(error: BaseException, base: str, setting: str, instead: str = "") -> str:
+    """Why there is no answer at the URL `base`, which `setting` says, and what to change; `instead` of the name."""
+    text = f"{type(error).__name__}: {error}"
     if _UNTRUSTED.search(text):
         found = _VERIFIED.search(text)
         reason = f" ({found[1]})" if found else ""
         return (
             f"its certificate is not trusted{reason}; set store_ca to the authority's (PEM), or name the host in"
-            " store_endpoint as the certificate does"
+            f" {setting} as the certificate does"
         )
     if _NO_TLS.search(text):
-        return "it does not speak TLS at that port; correct the port in store_endpoint, or begin it with http://"
+        return f"it does not speak TLS at that port; correct the port in {setting}, or begin it with http://"
     if _UNKNOWN_HOST.search(text):
-        name = urlsplit(place.base).hostname
-        virtual = ", or set store_addressing to path" if place.virtual_hosted else ""
-        return f"the name {name} is not known here; correct store_endpoint or the DNS{virtual}"
+        return f"the name {urlsplit(base).hostname} is not known here; correct {setting} or the DNS{instead}"
     first = text.partition("\n")[0]  # obstore appends pages
-    return f"no answer ({first}); check store_endpoint, the network and the store"
+    return f"no answer ({first}); check {setting}, the network and the store"
 
 
 @contextmanager

@@ -8,24 +8,23 @@ import http.client
 import math
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from threading import Lock
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from loadingdock.adapters.blobs.observing import Observe
 from loadingdock.adapters.blobs.s3.place import Place, Provider
 from loadingdock.adapters.blobs.s3.signing import UNSIGNED, authorized, encoded, presigned
 from loadingdock.adapters.blobs.s3.troubles import refusal, unreachable
-
-Observe = Callable[[str, float], None]
 
 _IDLE = 32  # connections kept for the next request
 _AGAIN = frozenset({500, 502, 503, 504})
 _FIRST_WAIT = 0.1  # seconds before the second attempt; doubled for each further one
 _EMPTY = hashlib.sha256(b"").hexdigest()
-_BROKEN = (OSError, http.client.HTTPException)
+BROKEN = (OSError, http.client.HTTPException)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +62,8 @@ class Wire:
         self.place = place
         self._keys = keys
         self._observe = observe
-        parts = urlsplit(place.base)
-        self._secure = parts.scheme == "https"
-        self._host, self._port = parts.hostname or "", parts.port
+        self._base = urlsplit(place.base)
+        self._secure = self._base.scheme == "https"
         self._tls = trusted(place) if self._secure or place.ca else None
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = Lock()
@@ -92,7 +90,7 @@ class Wire:
             attempt += 1
             try:
                 answer = self._attempt(method, url, query or {}, headers or {}, body)
-            except _BROKEN as error:
+            except BROKEN as error:
                 if attempt > self.place.retries:
                     raise unreachable(self.place, error) from error
         self._observe(doing, time.perf_counter() - started)
@@ -122,6 +120,15 @@ class Wire:
             now=datetime.now(UTC),
         )
 
+    def visit(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+        """One attempt, unsigned, at a URL from `presigned`: as a client of ours makes it. Raises what broke it."""
+        parts = urlsplit(url)
+        connection = self._open(parts)
+        try:
+            return self._exchange(connection, method, f"{parts.path or '/'}?{parts.query}", body, headers)
+        finally:
+            connection.close()
+
     def _attempt(
         self, method: str, url: str, query: Mapping[str, str], headers: Mapping[str, str], body: bytes
     ) -> Answer:
@@ -140,15 +147,15 @@ class Wire:
         connection, used = self._take()
         try:
             return self._converse(connection, method, target, body, signed)
-        except _BROKEN:
+        except BROKEN:
             connection.close()
             if not used:
                 raise
         # The store may have closed a kept connection while nobody looked; that says nothing of how it is.
-        connection = self._open()
+        connection = self._open(self._base)
         try:
             return self._converse(connection, method, target, body, signed)
-        except _BROKEN:
+        except BROKEN:
             connection.close()
             raise
 
@@ -161,28 +168,29 @@ class Wire:
     def _converse(
         self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes, headers: Mapping[str, str]
     ) -> Answer:
-        connection.request(method, target, body=body or None, headers={**headers, "content-length": str(len(body))})
-        response = connection.getresponse()
-        answer = Answer(
-            response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
-        )
-        if response.will_close:
-            connection.close()
-        else:
+        answer = self._exchange(connection, method, target, body, headers)
+        if connection.sock is not None:  # it is where the store closes it
             self._keep(connection)
         return answer
 
-    def _open(self) -> http.client.HTTPConnection:
-        timeout = self.place.timeout.total_seconds()
-        if not self._secure:
-            return http.client.HTTPConnection(self._host, self._port, timeout=timeout)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=timeout, context=self._tls)
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, target: str, body: bytes, headers: Mapping[str, str]
+    ) -> Answer:
+        connection.request(method, target, body=body or None, headers={**headers, "content-length": str(len(body))})
+        response = connection.getresponse()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, response.read())
+
+    def _open(self, url: SplitResult) -> http.client.HTTPConnection:
+        host, timeout = url.hostname or "", self.place.timeout.total_seconds()
+        if url.scheme == "http":
+            return http.client.HTTPConnection(host, url.port, timeout=timeout)
+        return http.client.HTTPSConnection(host, url.port, timeout=timeout, context=self._tls)
 
     def _take(self) -> tuple[http.client.HTTPConnection, bool]:
         with self._lock:
             if self._idle:
                 return self._idle.pop(), True
-        return self._open(), False
+        return self._open(self._base), False
 
     def _keep(self, connection: http.client.HTTPConnection) -> None:
         with self._lock:

@@ -16,7 +16,7 @@ from loadingdock.adapters.records.postgres.notices import Notices
 from loadingdock.adapters.records.postgres.pool import Pool
 from loadingdock.adapters.records.watching import watch
 from loadingdock.core.model import Event
-from loadingdock.core.ports import Examination, Unit
+from loadingdock.core.ports import Connections, Examination, Unit
 
 T = TypeVar("T")
 
@@ -86,6 +86,9 @@ class PostgresRecords:
 
     async def sealed(self) -> str:
         return await schema.sealed(self._info)
+
+    def connections(self) -> Connections:
+        return self._pool.counted()
 
     async def examine(self) -> Examination:
         return await schema.examine(self._info, self._where)

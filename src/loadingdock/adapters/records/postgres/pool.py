@@ -12,6 +12,7 @@ import psycopg_pool
 
 from loadingdock.adapters.records.postgres.connection import Connection, configure
 from loadingdock.core.errors import Unavailable
+from loadingdock.core.ports import Connections
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,12 @@ class Pool:
             log.warning("the database answers again")
         self._given = True
         return connection
+
+    def counted(self) -> Connections:
+        """One that is being made is counted among those that are there."""
+        found = self._pool.get_stats()
+        there, idle = found["pool_size"], found["pool_available"]
+        return Connections(found["pool_max"], there, there - idle, found.get("requests_waiting", 0))
 
     async def give_back(self, connection: Connection) -> None:
         if connection.closed:

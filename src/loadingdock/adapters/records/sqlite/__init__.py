@@ -114,6 +114,9 @@ class SqliteRecords:
     async def sealed(self) -> str:
         return await self._blocking(schema.sealed)
 
+    def connections(self) -> None:
+        """There is no server."""
+
     async def examine(self) -> Examination:
         return await self._blocking(schema.examine)
 
