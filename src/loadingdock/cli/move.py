@@ -238,7 +238,7 @@ def _shown(there: Settings, name: str) -> str | None:
     """Without secrets: a URL without its password, and nothing of a key."""
     value = getattr(there, name)
     if name == "database_url" and value is not None:
-        return re.sub(r"(?<=password=)[^&]*|(?<=://)([^/@]*):[^/@]*(?=@)", _starred, value.get_secret_value())
+        return re.sub(r"(?<=password=)[^&]*|(?<=://)([^/@:]*):[^/@]*(?=@)", _starred, value.get_secret_value())
     return None if value is None else str(value)
 
 

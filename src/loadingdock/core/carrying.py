@@ -106,6 +106,7 @@ class Carrier:
         self._progress = progress
         self._name = name
         self._here: set[str] = set()  # on their way
+        self._first = True
         self.files = self.bytes = 0
         self.copied = self.copied_bytes = self.already = 0
         self.problems: list[Problem] = []
@@ -159,7 +160,8 @@ class Carrier:
 
     async def _each(self, deed: Callable[[_Blob], Awaitable[None]]) -> None:
         """Problems are those of this round: what an earlier one met may have been deleted since, or mended."""
-        self.files = self.bytes = self.already = 0
+        first, self._first = self._first, False
+        self.files = self.bytes = 0
         self.problems, self.problems_left_out = [], 0
         self._progress.bytes = 0
         self._progress.total_bytes = await self._used()
@@ -182,7 +184,7 @@ class Carrier:
                     elif blob.key not in self._here:
                         self._here.add(blob.key)
                         await blobs.put(blob)
-                self.already += len(arrived)
+                self.already += len(arrived) if first else 0
             for _ in range(_AT_ONCE):
                 await blobs.put(None)
         self._here.clear()
