@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from loadingdock.core import settings
-from loadingdock.core.errors import DockError, Sealed
+from loadingdock.core.errors import DockError, Sealed, StorageFull, Unavailable
 from loadingdock.core.model import Job
 from loadingdock.core.ports import Clock, JobQueue
 from loadingdock.core.processing import Delayed, Lost, backoff
@@ -27,6 +27,8 @@ log = structlog.get_logger("loadingdock.worker")
 
 Handler = Callable[[Job], Coroutine[Any, Any, None]]
 _IDLE = timedelta(seconds=1)
+_LONGEST = 300.0  # seconds before the next attempt of a job that failed
+_SOON = 20.0  # the same where only an engine was away: its return is found out by trying
 _SEALED = timedelta(seconds=10)
 
 
@@ -122,36 +124,41 @@ class Worker:
     async def _work(self, job: Job) -> None:
         try:
             await self._attempt(job)
+        except Lost:
+            log.warning("job lost to another worker", job=job.id, kind=job.kind, reason="its lease had run out")
         except DockError as error:  # it comes round again when its lease has run out
             log.warning("end of job not written", job=job.id, kind=job.kind, reason=str(error))
 
     async def _attempt(self, job: Job) -> None:
+        """Raises Lost if the job is not ours any more: then nothing of it was written."""
         handler = asyncio.create_task(self._handlers[job.kind](job))
         beat = asyncio.create_task(self._beat(job, handler))
         try:
             await handler
-            await self._queue.finish(job, self._clock.now())
+            _held(await self._queue.finish(job, self._clock.now()))
         except Lost:
-            log.warning("job lost to another worker", job=job.id, kind=job.kind)
-        except asyncio.CancelledError:
+            raise
+        except asyncio.CancelledError:  # by the end of the worker, or because a heartbeat found the lease gone
             if not handler.done():
                 handler.cancel()
-            await self._queue.retry(job, run_at=self._clock.now(), error="the worker stopped", counts=False)
+            _held(await self._queue.retry(job, run_at=self._clock.now(), error="the worker stopped", counts=False))
             log.info("job given back", job=job.id, kind=job.kind)
         except Delayed as delay:
             await self._later(job, str(delay), counts=False)
+        except (Unavailable, StorageFull) as away:  # whatever the job is, this is not its fault
+            await self._later(job, str(away), counts=False)
         except Exception as error:
             log.error("job failed", job=job.id, kind=job.kind, attempts=job.attempts, exc_info=error)
             if job.attempts >= self._limits.max_attempts:
-                await self._queue.bury(job, error=f"{type(error).__name__}: {error}", now=self._clock.now())
+                _held(await self._queue.bury(job, error=f"{type(error).__name__}: {error}", now=self._clock.now()))
             else:
-                await self._later(job, f"{type(error).__name__}: {error}", counts=not isinstance(error, DockError))
+                await self._later(job, f"{type(error).__name__}: {error}", counts=True)
         finally:
             beat.cancel()
 
     async def _later(self, job: Job, reason: str, *, counts: bool) -> None:
-        wait = backoff(job.attempts, random.random(), cap=60.0 if not counts else 300.0)  # noqa: S311 - jitter
-        await self._queue.retry(job, run_at=self._clock.now() + wait, error=reason, counts=counts)
+        wait = backoff(job.attempts, random.random(), cap=_LONGEST if counts else _SOON)  # noqa: S311 - jitter
+        _held(await self._queue.retry(job, run_at=self._clock.now() + wait, error=reason, counts=counts))
         log.info("job delayed", job=job.id, kind=job.kind, reason=reason, seconds=round(wait.total_seconds(), 1))
 
     async def _beat(self, job: Job, handler: asyncio.Task[None]) -> None:
@@ -186,3 +193,8 @@ class Worker:
         for task in pending:
             task.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
+
+
+def _held(written: bool) -> None:
+    if not written:
+        raise Lost
