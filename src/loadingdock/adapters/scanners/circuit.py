@@ -23,11 +23,12 @@ class State(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Policy:
     """`failures` in a row open a circuit. Cool-downs are seconds: the first, and the longest that one grows to. Each
-    is cut by up to a half at random, so that not everybody's probes come at once."""
+    is cut by up to a half at random, so that not everybody's probes come at once. A file that waits is asked about at
+    least as often, so that what was away is in use again within half a minute of its return."""
 
     failures: int = 3
     first: float = 1.0
-    longest: float = 30.0
+    longest: float = 20.0
 
     def cool_down(self, openings: int, jitter: float) -> float:
         """After `openings` in a row, from 1; `jitter` is in 0..1."""
