@@ -28,7 +28,7 @@ log = structlog.get_logger("loadingdock.worker")
 Handler = Callable[[Job], Coroutine[Any, Any, None]]
 _IDLE = timedelta(seconds=1)
 _LONGEST = 300.0  # seconds before the next attempt of a job that failed
-_SOON = 20.0  # the same where only an engine was away: its return is found out by trying
+_SOON = 8.0  # the same where only an engine was away: its return is found out by trying
 _SEALED = timedelta(seconds=10)
 
 

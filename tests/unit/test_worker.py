@@ -99,7 +99,7 @@ async def test_a_job_outlasts_whatever_it_needs(desk: Desk, error: Exception) ->
     assert job.attempts == ATTEMPTS - 1
     job = await desk.attempt(raising(error), 3 * ATTEMPTS)
     assert (job.state, job.attempts) == (JobState.WAITING, ATTEMPTS - 1)
-    assert max(desk.waits) <= 20 * SECOND
+    assert max(desk.waits) <= 8 * SECOND
 
 
 @pytest.mark.parametrize("ends", ["well", "badly", "late"])
