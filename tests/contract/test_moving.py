@@ -242,7 +242,7 @@ class _Losing:
                 kept = list(rows)
                 load(table, kept[:-1] if table.name == self._table else kept)
 
-            session.load = losing  # type: ignore[method-assign]
+            session.load = losing
             yield session
 
 
