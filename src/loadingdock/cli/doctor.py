@@ -76,13 +76,15 @@ async def _examine(chosen: Settings) -> list[Check]:
     try:
         async with system(chosen) as opened:
             for name, check, advice in _of_the_service(opened):
+                if name == "store URLs" and any(one.name == "store" and one.grade is Grade.FAIL for one in checks):
+                    continue  # they would fail for what is wrong with the store
                 checks.append(await guarded(name, check, advice))
     except DockError as error:
         why = error.why if isinstance(error, Unavailable) else ""
         advice = _FOLDER if chosen.database_url is None else _SERVER
         checks.append(fail("database", why or error.message, advice))
     except WrongSetting as error:
-        checks.append(fail("settings", str(error), _SETTINGS))
+        checks[0] = fail("settings", str(error), _SETTINGS)
     except Exception as error:
         checks.append(fail("start", f"{type(error).__name__}: {error}", "Correct it; the service does not start so."))
     return checks
@@ -106,7 +108,7 @@ def _of_the_service(opened: System) -> Iterator[tuple[str, Callable[[], Awaitabl
         yield "store URLs", urls, _BUCKET
     yield "scanner", lambda: diagnosis.scanner(opened.scanner), "Start it, or correct LOADINGDOCK_SCANNER_URL."
     if (limiter := services.limiter) is not None:
-        yield "rate limits", lambda: diagnosis.rates(limiter), _REDIS
+        yield "rate limits", lambda: diagnosis.rates(limiter, services.standing["rate limits"]), _REDIS
     yield "clock", lambda: diagnosis.clock(services.clock, opened.records), "Set the clock."
     yield "types", lambda: diagnosis.types(opened.detector), "Install libmagic."
     yield "text", lambda: diagnosis.text(opened.extractor), "Look at the limits of this user: `ulimit -a`."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from pydantic import ValidationError
 
-from loadingdock.core.errors import DockError
+from loadingdock.core.errors import DockError, Unavailable
 from loadingdock.settings import WrongSetting
 
 log = structlog.get_logger("loadingdock.cli")
@@ -14,6 +14,8 @@ log = structlog.get_logger("loadingdock.cli")
 def sentence(error: Exception) -> tuple[str, str]:
     """(code, sentence). What nobody foresaw is logged with its traceback, which is of use to us and not to a script."""
     match error:
+        case Unavailable() if error.why:
+            return error.code, f"The {error.what} is not available: {error.why}."
         case DockError():
             return error.code, error.message
         case ValidationError():

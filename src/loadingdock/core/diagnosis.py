@@ -149,7 +149,11 @@ async def origins(records: Records, own: str) -> tuple[str, ...]:
 
 async def scanner(scanner: Scanner) -> Check:
     """Shows it the EICAR test file and a harmless one; where several engines take turns, to each of them."""
-    version = await scanner.ping()
+    try:
+        version = await scanner.ping()
+    except Unavailable as error:
+        alone = scanner.engines() if len(scanner.engines()) == 1 else ()  # of several each is named by its address
+        raise Unavailable("scanner", why=": ".join((*(one.address for one in alone), error.why))) from error
     engines = scanner.engines()
     detail = f"{scanner.name} ({version})"
     if len(engines) > 1:
@@ -186,9 +190,12 @@ async def scanner(scanner: Scanner) -> Check:
     return ok("scanner", f"{detail} finds the EICAR test file")
 
 
-async def rates(limiter: RateLimiter) -> Check:
-    await limiter.ping()
-    return ok("rate limits", "the Redis in which they are counted answers")
+async def rates(limiter: RateLimiter, where: str) -> Check:
+    try:
+        await limiter.ping()
+    except Unavailable as error:
+        raise Unavailable("rate limiter", why=f"{where}: {error.why}") from error
+    return ok("rate limits", f"{where} counts")
 
 
 async def clock(clock: Clock, records: Records) -> Check:

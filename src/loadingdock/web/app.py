@@ -16,6 +16,8 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from loadingdock.core.errors import DockError, Unavailable
+from loadingdock.settings import WrongSetting
 from loadingdock.web import metrics, oauth, objects, operations, sse, storeevents
 from loadingdock.web.context import Context, attach
 from loadingdock.web.credentials import client_address, trace_id
@@ -146,6 +148,10 @@ class Application:
         await receive()
         try:
             await self.start()
+        except (DockError, WrongSetting) as error:  # foreseen: the sentence says it all
+            log.error("cannot start", reason=(error.why if isinstance(error, Unavailable) else "") or str(error))
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+            return
         except Exception as error:
             log.error("cannot start", exc_info=error)
             await send({"type": "lifespan.startup.failed", "message": str(error)})

@@ -115,6 +115,8 @@ def conninfo(url: str) -> str:
     taken. Raises Conflict for what is no such URL, without repeating its secrets."""
     try:
         given = conninfo_to_dict(url)
+        if "@" in str(given.get("dbname")):  # the password had a slash
+            raise psycopg.ProgrammingError
     except psycopg.ProgrammingError:
         raise Conflict(
             "The database URL cannot be read; it looks like postgresql://user:password@host:5432/database, with"

@@ -166,14 +166,14 @@ async def _connected(info: str) -> AsyncIterator[Connection]:
                 log.warning("the database does not answer: %s", reason)
                 raise Unavailable("database", why=f"no answer: {reason}") from error
         await asyncio.sleep(0.2)
+    role, name = connection.info.user, connection.info.dbname
     try:
         async with connection:
             yield connection
     except errors.InsufficientPrivilege as error:
         raise Conflict(
-            f"The role {connection.info.user} may not do what is needed in the database {connection.info.dbname}"
-            f" ({_first_line(error)}); make it the owner: ALTER DATABASE {connection.info.dbname} OWNER TO"
-            f" {connection.info.user}"
+            f"The role {role} may not do what is needed in the database {name} ({_first_line(error)}); make it the"
+            f' owner: ALTER DATABASE "{name}" OWNER TO "{role}"'
         ) from error
     except psycopg.Error as error:
         if (refused := refusal(error)) is None:
