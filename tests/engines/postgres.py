@@ -24,7 +24,7 @@ from tests.engines import absent
 
 _USER = "postgres"
 _CONFIGURATION = """
-listen_addresses = '127.0.0.1'
+listen_addresses = '{host}'
 port = {port}
 unix_socket_directories = '{folder}'
 max_connections = 200
@@ -38,24 +38,32 @@ shared_preload_libraries = '{preload}'
 
 
 class Postgres:
-    """A server of one's own. `stop`, `kill` and `start` it as an operator, or a failing machine, would."""
+    """A server of one's own. `stop`, `kill` and `start` it as an operator, or a failing machine, would. It listens on
+    `host`, and is run by the command `inside`: in another network namespace."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", inside: Sequence[str] = ()) -> None:
         self.folder = folder
+        self._host = host
         self._data = folder / "data"
         self._numbers = count(1)
-        self._as = ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"] if os.geteuid() == 0 else []
+        self._as = [*inside]
+        if os.geteuid() == 0:
+            self._as += ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"]
         self._programs = _programs()
         self.port = _free_port()
 
     def create(self, preload: str = "") -> Postgres:
         """`preload`: the libraries of extensions that need it."""
-        if self._as:
+        if os.geteuid() == 0:
             user = pwd.getpwnam(_USER)
             os.chown(self.folder, user.pw_uid, user.pw_gid)
         self._run("initdb", "-D", self._data, "-A", "trust", "-U", _USER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
         with (self._data / "postgresql.conf").open("a") as configuration:
-            configuration.write(_CONFIGURATION.format(port=self.port, folder=self.folder, preload=preload))
+            configuration.write(
+                _CONFIGURATION.format(host=self._host, port=self.port, folder=self.folder, preload=preload)
+            )
+        with (self._data / "pg_hba.conf").open("a") as clients:
+            clients.write("host all all samenet trust\n")
         return self
 
     def start(self) -> Postgres:
@@ -89,10 +97,12 @@ class Postgres:
         return int((self._data / "postmaster.pid").read_text().split()[0])
 
     def url(self, name: str = _USER) -> str:
-        return f"postgresql://{_USER}@127.0.0.1:{self.port}/{name}"
+        return f"postgresql://{_USER}@{self._host}:{self.port}/{name}"
 
     def ask(self, statement: str, name: str = _USER) -> list[tuple[object, ...]]:
-        with psycopg.connect(self.url(name), autocommit=True) as connection:
+        """By its socket, whatever became of the network."""
+        url = f"postgresql://{_USER}@/{name}?host={self.folder}&port={self.port}"
+        with psycopg.connect(url, autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
@@ -124,11 +134,18 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def server(above: Path | None = None, *, memory: bool = True, preload: str = "") -> Iterator[Postgres]:
+def server(
+    above: Path | None = None,
+    *,
+    memory: bool = True,
+    preload: str = "",
+    host: str = "127.0.0.1",
+    inside: Sequence[str] = (),
+) -> Iterator[Postgres]:
     """In memory where that can be: a fresh database, made durable, takes a tenth of the time there. Not under
     pytest's own folder: a socket's path is short, and every folder above must be open to the server's user."""
     above = above or Path("/dev/shm" if memory and os.access("/dev/shm", os.W_OK) else "/tmp")
-    made = Postgres(Path(tempfile.mkdtemp(prefix="dock-pg-", dir=above)))
+    made = Postgres(Path(tempfile.mkdtemp(prefix="dock-pg-", dir=above)), host=host, inside=inside)
     try:
         yield made.create(preload).start()
     finally:

@@ -14,19 +14,20 @@ from tests.faults.flows import Flow, Receipt
 
 BACK_WITHIN = 30.0  # seconds in which the service goes on by itself once what it needs is back
 _CLIENTS = 8
-_AGAIN = 0.1  # seconds before whoever was refused comes again
 
 
 class Load:
     """`async with`: they send while it lasts. `ledger` is what was acknowledged. A refusal must be 503 and say when to
     come again; anything else ends the load with what was said. `broken` counts the requests that got no answer,
-    because the process that had them was killed. Every client rests for `pause` seconds between two uploads.
+    because the process that had them was killed; `longest` is how long one upload took, whatever it was told, in
+    seconds. Every client rests for `pause` seconds between two uploads.
     """
 
-    def __init__(self, flows: Sequence[Flow], connect: Callable[[], httpx.AsyncClient], *, pause: float = 0.0) -> None:
+    def __init__(self, flows: Sequence[Flow], connect: Callable[[], httpx.AsyncClient], *, pause: float = 0.02) -> None:
         self.ledger: list[Receipt] = []
         self.refused = 0
         self.broken = 0
+        self.longest = 0.0
         self._flows = flows
         self._connect = connect
         self._pause = pause
@@ -68,16 +69,16 @@ class Load:
         flow = self._flows[number % len(self._flows)]
         async with self._connect() as connection:
             while not self._ending.is_set():
+                started = time.monotonic()
                 try:
                     self.ledger.append(await flow.send(connection))
                     self._acknowledged.set()
-                    await asyncio.sleep(self._pause)
                 except httpx.HTTPStatusError as error:
                     answer = error.response
                     if answer.status_code != 503 or "retry-after" not in answer.headers:
                         raise AssertionError(f"{answer.request.url}: {answer.status_code} {answer.text}") from None
                     self.refused += 1
-                    await asyncio.sleep(_AGAIN)
                 except httpx.TransportError:
                     self.broken += 1
-                    await asyncio.sleep(_AGAIN)
+                self.longest = max(self.longest, time.monotonic() - started)
+                await asyncio.sleep(self._pause)
