@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import typer.main
+from prometheus_client.metrics import MetricWrapperBase
 from pydantic.fields import FieldInfo
 
 from loadingdock.cli.program import app
 from loadingdock.core import settings as company_settings
 from loadingdock.core.permissions import GROUPS, NAMESPACED, PERMISSIONS
 from loadingdock.settings import Settings
+from loadingdock.web import metrics
 from loadingdock.web.dialect import discover
 
 HERE = Path(__file__).parent
@@ -76,6 +78,24 @@ def commands() -> str:
         parts.append(_paragraphs(command.help or ""))
         parts.append(_parameters(command, ""))
     return "\n".join(part for part in parts if part)
+
+
+def measures() -> str:
+    found = [each for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)]
+    rows = []
+    for metric in sorted(found, key=lambda metric: next(iter(metric.describe())).name):
+        family = next(iter(metric.describe()))
+        suffix = "_total" if family.type == "counter" else ""
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # said nowhere else
+        rows.append((f"`{family.name}{suffix}`", family.type, labels, family.documentation))
+    return f"""{_MADE}
+# Metrics
+
+What `/metrics` shows to Prometheus; no credentials are asked for. A label's values are names of ours or of the
+settings, never what a client sent. What depends on an engine is there where the engine is used. Gauges are as of the
+scrape, and those of the queue the same in every process; histograms and counters are of the process that is asked.
+
+{_table(("metric", "type", "labels", "meaning"), rows)}"""
 
 
 def _leaves(command: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -142,7 +162,7 @@ def _table(titles: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
 
 
-REFERENCES = {"settings.md": settings, "commands.md": commands}
+REFERENCES = {"settings.md": settings, "commands.md": commands, "metrics.md": measures}
 
 
 def main() -> int:

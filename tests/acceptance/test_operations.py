@@ -66,6 +66,24 @@ async def test_one_scanner_that_answers_is_enough(make_service: Callable[..., Se
         assert f"loadingdock_scanner_circuit{{{state}}} 1.0" in shown
 
 
+def test_what_is_scanned_and_stored_is_timed(own_service: Service) -> None:
+    dock = Dock(own_service)
+    assert WAYS[0].send(dock, b"hello", "hello.txt").is_success
+    dock.settled()
+    with own_service.client() as anybody:
+        shown = anybody.get("/metrics").text
+    if "store_url" not in own_service.chosen:
+        for action in ("commit", "read"):
+            assert re.search(rf'loadingdock_store_seconds_count{{action="{action}"}} [1-9]', shown), action
+    assert 'loadingdock_scan_seconds_count{address="local"} 1.0' in shown
+    if "database_url" in own_service.chosen:
+        assert re.search(r"loadingdock_database_connections_most [1-9]", shown)
+        assert re.search(r'loadingdock_database_connections{state="idle"} [1-9]', shown)
+        assert "loadingdock_database_waiting 0.0" in shown
+    else:
+        assert "loadingdock_database_connections{" not in shown
+
+
 def test_metrics_have_names_of_ours_alone(service: Service) -> None:
     with service.client() as anybody:
         anybody.get("/no-such-path-" + os.urandom(4).hex())

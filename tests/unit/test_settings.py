@@ -113,7 +113,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["settings.md", "commands.md"])
+@pytest.mark.parametrize("name", ["settings.md", "commands.md", "metrics.md"])
 def test_the_references_say_what_the_code_says(name: str, generator: ModuleType) -> None:
     written = (ROOT / "docs" / "reference" / name).read_text()
     assert written == generator.REFERENCES[name](), "make docs"
