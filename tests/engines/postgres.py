@@ -54,9 +54,7 @@ class Postgres:
 
     def create(self, preload: str = "") -> Postgres:
         """`preload`: the libraries of extensions that need it."""
-        if os.geteuid() == 0:
-            user = pwd.getpwnam(_USER)
-            os.chown(self.folder, user.pw_uid, user.pw_gid)
+        self._own_folder()
         self._run("initdb", "-D", self._data, "-A", "trust", "-U", _USER, "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
         with (self._data / "postgresql.conf").open("a") as configuration:
             configuration.write(
@@ -66,9 +64,35 @@ class Postgres:
             clients.write("host all all samenet trust\n")
         return self
 
+    def _own_folder(self) -> None:
+        if os.geteuid() == 0:
+            user = pwd.getpwnam(_USER)
+            os.chown(self.folder, user.pw_uid, user.pw_gid)
+
     def start(self) -> Postgres:
         self._run("pg_ctl", "-D", self._data, "-w", "-t", "60", "-l", self.folder / "log", "start")
         return self
+
+    @contextlib.contextmanager
+    def standby(self) -> Iterator[Postgres]:
+        """A second server that follows this one: what is committed here is on its disk first, so that nothing of it
+        is lost with this one."""
+        other = Postgres(Path(tempfile.mkdtemp(prefix="dock-pg-", dir=self.folder.parent)))
+        try:
+            other._own_folder()
+            source = ("-h", self.folder, "-p", self.port, "-U", _USER)
+            other._run("pg_basebackup", "-D", other._data, "-R", "-c", "fast", "--no-sync", *source)
+            with (other._data / "postgresql.conf").open("a") as configuration:
+                configuration.write(f"port = {other.port}\nunix_socket_directories = '{other.folder}'\n")
+            other.start()
+            self.ask("ALTER SYSTEM SET synchronous_standby_names = '*'")
+            self.ask("SELECT pg_reload_conf()")
+            yield other
+        finally:
+            other.close()
+
+    def promote(self) -> None:
+        self._run("pg_ctl", "-D", self._data, "-w", "promote")
 
     def stop(self, mode: str = "fast") -> None:
         """`immediate` leaves at once, as at a power failure: the next start recovers from the log."""

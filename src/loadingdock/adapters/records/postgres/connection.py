@@ -136,11 +136,13 @@ def conninfo(url: str) -> str:
 
 
 def where(url: str) -> str:
-    """Host, port and database of the URL, for people; no user, no password."""
+    """Hosts, ports and database of the URL, for people; no user, no password."""
     given = conninfo_to_dict(url)
-    host = given.get("host") or "the local socket"
-    port = f":{given['port']}" if given.get("port") else ""
-    return f"{host}{port}/{given.get('dbname') or ''}"
+    hosts, ports = str(given.get("host") or "").split(","), str(given.get("port") or "").split(",")
+    if len(ports) == 1:  # it is that of all of them
+        ports *= len(hosts)
+    named = (f"{host or 'the local socket'}:{port}".rstrip(":") for host, port in zip(hosts, ports, strict=False))
+    return f"{','.join(named)}/{given.get('dbname') or ''}"
 
 
 async def connect(info: str) -> Connection:
