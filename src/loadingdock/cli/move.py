@@ -150,7 +150,10 @@ def _told(report: Report, steps: Sequence[str]) -> list[str]:
         problems.append(f"problem: {more} more of these")
     lines = [*problems, _verdict(report)]
     if report.source["store"] != report.target["store"]:
-        done = f"{report.copied} copied and read back ({report.copied_bytes} bytes), {report.already} there already"
+        done = (
+            f"with their texts {report.copied} copied and read back ({report.copied_bytes} bytes),"
+            f" {report.already} there already"
+        )
         lines.append(f"  files: {report.files} ({report.bytes} bytes)" + ("" if report.dry_run else f"; {done}"))
         lines += [f"  uploads under way that begin again: {report.uploads_to_begin_again}"] * bool(
             report.uploads_to_begin_again
