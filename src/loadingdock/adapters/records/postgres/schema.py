@@ -39,10 +39,11 @@ async def version(info: str) -> int:
 
 async def migrate(info: str) -> tuple[int, int]:
     """All of the missing migrations or none, in one transaction under a lock: of several processes that start at once
-    one does it, and the others wait and find nothing to do. Raises Conflict for a newer database and for another
-    program's, and Unavailable."""
+    one does it, and the others wait and find nothing to do. Raises Conflict for a newer database, for another
+    program's, and for a proxy that shares sessions; and Unavailable."""
     known = known_version()
     async with _connected(info) as connection:
+        await _of_our_own(connection, info)
         if (before := await _version(connection)) == known:
             return known, known
         # A large table may take its time; whoever waits for that waits as long.
@@ -71,6 +72,26 @@ async def sealed(info: str) -> str:
         (marked,) = await _row(connection, "SELECT to_regclass(%s) IS NOT NULL", sealing.MARK)
         rows = await (await connection.execute(sealing.SEALED.encode())).fetchall() if marked else []
         return str(rows[0][0]) if rows else ""
+
+
+async def _of_our_own(connection: Connection, info: str) -> None:
+    """Raises Conflict if two connections are one session of the server. Prepared statements, settings and LISTEN belong
+    to a session: where a proxy hands it on after each transaction they fail, or are silently somebody else's. Such a
+    proxy gives the session that became free last, so that both are given the same one."""
+    async with _connected(info) as other:
+        for _ in range(3):
+            ours, theirs = await _process(connection), await _process(other)
+            if ours == theirs:
+                raise Conflict(
+                    "The database URL leads to a proxy that pools transactions or statements; name the server itself,"
+                    " or have the proxy pool sessions (PgBouncer: pool_mode = session)."
+                )
+
+
+async def _process(connection: Connection) -> object:
+    """Of the server, which serves this connection. Not prepared: that is what such a proxy cannot do."""
+    row = await (await connection.execute("SELECT pg_backend_pid()", prepare=False)).fetchone()
+    return row and row[0]
 
 
 async def examine(info: str, where: str) -> Examination:
