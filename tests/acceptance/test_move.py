@@ -6,10 +6,11 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,18 @@ async def test_where_another_installation_lies_nothing_is_moved(ways: Ways) -> N
         await house.take(1)
 
 
+@pytest.mark.slow
+async def test_a_database_that_is_away_is_named(ways: Ways) -> None:
+    async with ways.furnished(1):
+        with closing(socket.socket()) as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            url = f"postgresql://dock:s3:cret@127.0.0.1:{nobody.getsockname()[1]}/dock?connect_timeout=1"
+            said = await typed(ways, "move", "--to-database", url, "--dry-run")
+    assert said.code == 1
+    assert "database at PostgreSQL 127.0.0.1:" in said.err
+    assert "s3:cret" not in said.out + said.err
+
+
 async def test_the_database_alone(ways: Ways) -> None:
     async with ways.furnished():
         said = await typed(ways, "move", *ways.to_database, "--json")
@@ -316,8 +329,7 @@ def killed_until_done(ways: Ways) -> tuple[int, Any]:
 
 @pytest.mark.slow
 async def test_killed_at_any_moment_it_goes_on(ways: Ways) -> None:
-    async with ways.furnished(80, 200_000) as house:
-        await house.process(80)
+    async with ways.furnished(40, 300_000):
         before = await told(ways, ways.old)
     kills, report = await asyncio.to_thread(killed_until_done, ways)
     assert kills >= 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +17,7 @@ from loadingdock.cli.output import CommandFailed, Json, answer
 
 if TYPE_CHECKING:
     from loadingdock.core.carrying import Progress
-    from loadingdock.core.moving import Report
+    from loadingdock.core.moving import Move, Report
     from loadingdock.settings import Settings
 
 _OF_A_PLACE = ("data", "database_", "store_")
@@ -134,7 +134,7 @@ async def _finish(chosen: Settings, as_json: bool) -> None:
     answer(as_json, {"finished": True, "begin_again": again}, f"Finished: records can be changed again.{more}")
 
 
-def _here(chosen: Settings) -> Any:
+def _here(chosen: Settings) -> AbstractAsyncContextManager[Move]:
     from loadingdock.bootstrap import moving
 
     return moving(chosen, chosen, lambda _: None, dry_run=True)

@@ -274,7 +274,8 @@ class Move:
 
     async def _unfinished(self) -> None:
         if self._carrier is not None and self._inbox is not None:
-            self._report.left_in_inbox = len([name async for name, _ in self._inbox.list()])
+            async for _ in self._inbox.list():
+                self._report.left_in_inbox += 1
 
     def _ended(self, began: float) -> Report:
         report = self._report

@@ -17,7 +17,7 @@ from loadingdock.adapters.records.postgres import schema
 from loadingdock.adapters.records.postgres.connection import conninfo, where
 from loadingdock.adapters.records.postgres.executor import refusal, unavailable
 from loadingdock.adapters.records.sealing import LOG, MARK, OWN, SQLSTATE, WORDS
-from loadingdock.core.errors import Conflict, Unavailable
+from loadingdock.core.errors import Conflict, Sealed, Unavailable
 
 _FUNCTION = OWN + "sealed"
 _PATIENCE = 60.0  # seconds until nobody else is changing a table
@@ -50,10 +50,23 @@ class PostgresDatabase:
         self.place = f"PostgreSQL {where(url)}"
 
     def version(self) -> int:
-        return asyncio.run(schema.version(self._info))
+        with self._named():
+            return asyncio.run(schema.version(self._info))
 
     def migrate(self) -> None:
-        asyncio.run(schema.migrate(self._info))
+        with self._named():
+            asyncio.run(schema.migrate(self._info))
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """There are two databases, and either may be away."""
+        try:
+            yield
+        except Sealed:
+            raise
+        except Unavailable as error:
+            why = error.why or str(error.__cause__ or "").partition("\n")[0]
+            raise Unavailable(f"database at {self.place}", why=why) from error
 
     @contextmanager
     def reading(self) -> Iterator[PostgresSession]:
@@ -78,9 +91,8 @@ class PostgresDatabase:
             refused = unavailable if isinstance(error, psycopg.InterfaceError) else refusal(error)
             if refused is None:
                 raise
-            if refused is unavailable:  # by its name: there are two of them
-                raise Unavailable(f"database at {self.place}", why=str(error)) from error
-            raise refused() from error
+            with self._named():
+                raise refused() from error
 
 
 class PostgresSession:
