@@ -49,6 +49,7 @@ WRITING = _SHARED | {"held": "FOR NO KEY UPDATE", "passing_over": "FOR NO KEY UP
 READING = _SHARED | {"held": "", "passing_over": ""}
 
 _STATEMENT_TIME = "60s"
+LONGEST = 75.0  # seconds of one transaction: longer than the server allows a statement
 _LOCK_TIME = "10s"
 _CONNECT_TIME = 5  # seconds
 _PREPARED = 500  # statements of a connection: more than there are queries in all their variants

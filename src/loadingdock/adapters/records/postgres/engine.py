@@ -9,7 +9,7 @@ from types import CodeType
 from typing import Any, TypeVar
 
 from loadingdock.adapters.records.executor import Executor
-from loadingdock.adapters.records.postgres.connection import Connection, roll_back
+from loadingdock.adapters.records.postgres.connection import LONGEST, Connection, roll_back
 from loadingdock.adapters.records.postgres.executor import Fate, PostgresExecutor, refusal, unavailable
 from loadingdock.adapters.records.postgres.group import Group
 from loadingdock.adapters.records.postgres.notices import Notices
@@ -22,7 +22,6 @@ T = TypeVar("T")
 Run = Callable[[Executor], Awaitable[T]]
 
 _TIMES = 10  # that a unit is run while others are in its way, or connections are lost under it
-_LONGEST = 75.0  # seconds of one transaction: longer than the server allows a statement
 
 
 class Engine:
@@ -108,7 +107,7 @@ class Engine:
 
     async def _bounded(self, attempt: Awaitable[T], connection: Connection) -> T:
         try:
-            async with asyncio.timeout(_LONGEST):
+            async with asyncio.timeout(LONGEST):
                 return await attempt
         except TimeoutError:
             await connection.close()

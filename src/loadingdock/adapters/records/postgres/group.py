@@ -9,10 +9,9 @@ from typing import Any
 
 import psycopg
 
-from loadingdock.adapters.records.postgres.connection import WRITING, Connection, Statements, roll_back
+from loadingdock.adapters.records.postgres.connection import LONGEST, WRITING, Connection, Statements, roll_back
 from loadingdock.adapters.records.postgres.executor import unavailable
 from loadingdock.adapters.records.postgres.pool import Pool
-from loadingdock.core.errors import Unavailable
 
 _STATEMENTS = Statements(WRITING)
 _MOST = 64  # statements in one commit
@@ -52,9 +51,14 @@ class Group:
     async def _all(self) -> None:
         while self._asked:
             batch, self._asked = self._asked[:_MOST], self._asked[_MOST:]
-            if len(batch) > 1 and await self._commit(batch):
-                continue
-            await asyncio.gather(*map(self._one, batch))
+            try:
+                together = len(batch) > 1 and await self._commit(batch)
+            except Exception as error:
+                for asked in batch:
+                    _answer(asked, error)
+            else:
+                if not together:
+                    await asyncio.gather(*map(self._one, batch))
 
     async def _one(self, asked: Asked) -> None:
         try:
@@ -63,22 +67,19 @@ class Group:
             _answer(asked, error)
 
     async def _commit(self, batch: list[Asked]) -> bool:
-        """False if nothing of it is kept."""
+        """False if nothing of it is kept. Raises Unavailable if nobody knows."""
+        connection = await self._pool.take()
         try:
-            connection = await self._pool.take()
-        except Unavailable as error:
-            for asked in batch:
-                _answer(asked, error)
-            return True
-        try:
-            written = await _send(connection, batch)
+            async with asyncio.timeout(LONGEST):
+                written = await _send(connection, batch)
         except (psycopg.Error, OverflowError, ValueError):
             await roll_back(connection)
-            if not connection.closed:
-                return False
-            for asked in batch:  # whether it was committed nobody knows
-                _answer(asked, unavailable())
-            return True
+            if connection.closed:
+                raise unavailable() from None
+            return False
+        except TimeoutError:
+            await connection.close()
+            raise unavailable() from None
         finally:
             await self._pool.give_back(connection)
         for asked, rows in zip(batch, written, strict=True):
