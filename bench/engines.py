@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -219,31 +220,55 @@ def wrk(urls: list[str], seconds: int, *words: str, **environment: str) -> float
     return total
 
 
-def statements(postgres: Postgres, database: str) -> int:
-    found = postgres.ask(
-        "SELECT COALESCE(SUM(calls), 0) FROM pg_stat_statements WHERE dbid ="
-        f" (SELECT oid FROM pg_database WHERE datname = '{database}')"
-    )
-    return int(str(found[0][0]))
+@dataclass(frozen=True)
+class Spent:
+    """What has been used so far: seconds of CPU, statements, bytes of write-ahead log."""
+
+    ours: float
+    postgres: float
+    store: float
+    statements: int
+    log: int
+
+    @classmethod
+    def by(cls, server: OnEngines, *others: int) -> Spent:
+        """`others` are processes of ours besides."""
+        engines, postgres = server.engines.cpu_seconds(), server.engines.postgres
+        database = server.settings["database_url"].rpartition("/")[2]
+        calls, log = postgres.ask(
+            "SELECT COALESCE(SUM(calls), 0)::bigint, (pg_current_wal_lsn() - '0/0')::bigint FROM pg_stat_statements"
+            f" WHERE dbid = (SELECT oid FROM pg_database WHERE datname = '{database}')"
+        )[0]
+        ours = server.cpu_seconds() + cpu_of(pid for other in others for pid in descendants(other))
+        return cls(ours, engines["PostgreSQL"], engines["SeaweedFS"], int(str(calls)), int(str(log)))
+
+    def since(self, before: Spent, times: float) -> tuple[float, ...]:
+        """Of one: milliseconds, milliseconds, milliseconds, statements, KiB."""
+        return (
+            (self.ours - before.ours) / times * 1000,
+            (self.postgres - before.postgres) / times * 1000,
+            (self.store - before.store) / times * 1000,
+            (self.statements - before.statements) / times,
+            (self.log - before.log) / times / 1024,
+        )
 
 
 def scale(engines: Engines, folder: Path, rounds: int, seconds: int) -> Table:
-    table = Table(title="Processes over the same engines (medians)", title_justify="left")
-    for column in ("request", "processes", "a second", "ours", "PostgreSQL", "SeaweedFS", "statements"):
+    table = Table(title="Processes over the same engines (medians); of one request or file:", title_justify="left")
+    for column in ("what", "processes", "a second", "ours", "PostgreSQL", "SeaweedFS", "statements", "log"):
         table.add_column(column)
+
+    def add(name: str, processes: int, seen: list[tuple[float, ...]]) -> None:
+        rate, *times, asked, log = (statistics.median(column) for column in zip(*seen, strict=True))
+        costs = [f"{value:.2f} ms" for value in times]
+        table.add_row(name, str(processes), f"{rate:,.0f}", *costs, f"{asked:.1f}", f"{log:.1f} KiB")
+
     for processes in (1, 2, 4):
         server = OnEngines(engines, folder / f"scale{processes}", processes=processes)
         try:
             for name, ask in _requests(server, seconds).items():
-                seen = [_costs(server, ask, seconds) for _ in range(rounds)]
-                medians = [statistics.median(column) for column in zip(*seen, strict=True)]
-                table.add_row(
-                    name,
-                    str(processes),
-                    f"{medians[0]:,.0f}",
-                    *(f"{value:.2f} ms" for value in medians[1:4]),
-                    f"{medians[4]:.1f}",
-                )
+                add(name, processes, [_asked(server, ask, seconds) for _ in range(rounds)])
+            add("file looked into", processes, [_looked_into(server, processes)])
         finally:
             server.stop()
     return table
@@ -267,21 +292,40 @@ def _requests(server: OnEngines, seconds: int) -> Mapping[str, Callable[[], floa
     }
 
 
-def _costs(server: OnEngines, ask: Callable[[], float], seconds: int) -> tuple[float, ...]:
-    """Requests a second; milliseconds of CPU of a request: ours, PostgreSQL's, the store's; its statements."""
-    database = server.settings["database_url"].rpartition("/")[2]
-    engines, ours = server.engines.cpu_seconds(), server.cpu_seconds()
-    asked = statements(server.engines.postgres, database)
+def _asked(server: OnEngines, ask: Callable[[], float], seconds: int) -> tuple[float, ...]:
+    before = Spent.by(server)
     rate = ask()
-    requests = rate * seconds
-    used = {name: spent - engines[name] for name, spent in server.engines.cpu_seconds().items()}
-    return (
-        rate,
-        (server.cpu_seconds() - ours) / requests * 1000,
-        used["PostgreSQL"] / requests * 1000,
-        used["SeaweedFS"] / requests * 1000,
-        (statements(server.engines.postgres, database) - asked) / requests,
-    )
+    return rate, *Spent.by(server).since(before, rate * seconds)
+
+
+def _looked_into(server: OnEngines, workers: int) -> tuple[float, ...]:
+    """What was uploaded before, by workers alone: scanned by the rules that are built in, its type found out."""
+    settings = server.environment() | {"LOADINGDOCK_WORKER_CONCURRENCY": "8"}
+    server._cli("company", "set", "bench", "job-cap=64")
+    waiting = _waiting(server)
+    command = [sys.executable, "-m", "loadingdock", "work"]
+    with (server.folder / "work.log").open("wb") as log:
+        running = [subprocess.Popen(command, stdout=log, stderr=log, env=settings) for _ in range(workers)]
+    try:
+        while _waiting(server) > waiting * 0.9:  # they have started
+            time.sleep(0.5)  # looking costs the database something too
+        pids = [each.pid for each in running]
+        start, first, before = time.perf_counter(), _waiting(server), Spent.by(server, *pids)
+        while (left := _waiting(server)) > waiting * 0.2:
+            time.sleep(0.5)
+        done = first - left
+        return done / (time.perf_counter() - start), *Spent.by(server, *pids).since(before, done)
+    finally:
+        for each in running:
+            each.terminate()
+        for each in running:
+            each.wait()
+
+
+def _waiting(server: OnEngines) -> int:
+    name = server.settings["database_url"].rpartition("/")[2]
+    (count,) = server.engines.postgres.ask("SELECT COUNT(*) FROM jobs WHERE state = 'waiting'", name)[0]
+    return int(str(count))
 
 
 CASES: tuple[type[Through] | type[Small] | type[Direct], ...] = (Through, Small, Direct)
