@@ -34,7 +34,7 @@ def settings() -> str:
     )
     known = (*company_settings.CORE, *(setting for dialect in discover() for setting in dialect.settings))
     of_companies = (
-        (f"`{setting.key}`", _value(setting.default), setting.meaning)
+        (f"`{setting.key}`", f"`{setting.spell(setting.default)}`", setting.meaning)
         for setting in sorted(known, key=lambda setting: setting.key)
     )
     permissions = ((f"`{name}`", meaning) for name, meaning in PERMISSIONS.items())

@@ -143,6 +143,9 @@ def test_companies(desk: Operator) -> None:
     assert desk.gets("company", "list") == {"companies": [added]}
     changed = desk.gets("company", "set", "acme", "quota-bytes=5GiB", "rate-limit=10 per second")
     assert changed["settings"] == {"quota-bytes": 5 * 2**30, "rate-limit": "10/second"}
+    said = desk.types("company", "set", "acme", "retention=90d").out
+    assert said == "The company acme has now: quota-bytes=5GiB rate-limit=10/second retention=90d.\n"
+    desk.gets("company", "set", "acme", "retention=")
     assert desk.gets("company", "set", "acme", "quota-bytes=")["settings"] == {"rate-limit": "10/second"}
     assert desk.gets("company", "show", "acme")["bytes"] == 0
     assert desk.gets("company", "disable", "acme")["disabled_at"]

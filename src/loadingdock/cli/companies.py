@@ -12,7 +12,7 @@ from loadingdock.cli.output import Json, answer, table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from loadingdock.core.model import Company
+    from loadingdock.core.model import Company, CompanySetting
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Companies (tenants) and their settings.", no_args_is_help=True)
@@ -48,14 +48,15 @@ def list_companies(as_json: Json = False) -> None:
 def show(code: Code, as_json: Json = False) -> None:
     """Show a company and what it uses."""
 
-    async def work(services: Services) -> dict[str, Any]:
+    async def work(services: Services) -> tuple[dict[str, Any], list[str]]:
         company, _ = await company_and_operator(services, code)
         usage = await services.records.read(company.id, lambda unit: unit.ledger.get())
-        return {**shown(company), "bytes": usage.bytes, "files": usage.files}
+        found = {**shown(company), "bytes": usage.bytes, "files": usage.files}
+        return found, _spelled(company, services.company_settings)
 
-    found = with_services(work)
+    found, spelled = with_services(work)
     lines = [f"{name}: {value}" for name, value in found.items() if name not in {"settings", "disabled_at"}]
-    answer(as_json, found, "\n".join([*lines, *(f"{key}={value}" for key, value in found["settings"].items())]))
+    answer(as_json, found, "\n".join([*lines, *spelled]))
 
 
 @app.command("set")
@@ -74,12 +75,13 @@ def set_company(
             raise typer.BadParameter(f"{value!r} is not KEY=VALUE, such as quota-bytes=50GiB")
         texts[key.strip()] = text
 
-    async def work(services: Services) -> Company:
+    async def work(services: Services) -> tuple[Company, list[str]]:
         _, operator = await company_and_operator(services, code)
-        return await services.administration.set_company(operator, texts)
+        company = await services.administration.set_company(operator, texts)
+        return company, _spelled(company, services.company_settings)
 
-    company = with_services(work)
-    now = " ".join(f"{key}={value}" for key, value in company.settings.items())
+    company, spelled = with_services(work)
+    now = " ".join(spelled)
     answer(as_json, shown(company), f"The company {company.code} has now: {now or 'every default'}.")
 
 
@@ -97,8 +99,9 @@ def list_settings(
     settings, company = with_services(work)
     rows = []
     for key, setting in sorted(settings.items()):
-        row = {"key": key, "default": setting.default, "meaning": setting.meaning}
-        rows.append(row if company is None else {**row, "value": company.get(setting)})
+        spell = (lambda value: value) if as_json else setting.spell
+        row = {"key": key, "default": spell(setting.default), "meaning": setting.meaning}
+        rows.append(row if company is None else {**row, "value": spell(company.get(setting))})
     columns = ("key", "default", "meaning") if company is None else ("key", "value", "default", "meaning")
     table(as_json, "settings", rows, columns, "Nothing can be set.")
 
@@ -125,6 +128,11 @@ def enable(code: Code, as_json: Json = False) -> None:
 
     company = with_services(work)
     answer(as_json, shown(company), f"Enabled the company {company.code}.")
+
+
+def _spelled(company: Company, known: Mapping[str, CompanySetting[Any]]) -> list[str]:
+    """What is set, as it can be typed. A setting of a newer program is shown as it is kept."""
+    return [f"{key}={known[key].spell(value) if key in known else value}" for key, value in company.settings.items()]
 
 
 def shown(company: Company) -> dict[str, Any]:

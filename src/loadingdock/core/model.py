@@ -29,13 +29,14 @@ class CompanySetting(Generic[T]):
     """One thing an operator may set for a company: `loadingdock company set CODE KEY=VALUE`.
 
     `core` and every dialect declare their own; `bootstrap` gathers them. `parse` turns the operator's text into
-    the value and raises ValueError with a sentence when it cannot.
+    the value and raises ValueError with a sentence when it cannot; `spell` turns a value into a text that it reads.
     """
 
     key: str
     default: T
     meaning: str
     parse: Any  # Callable[[str], T]; a dataclass field of Callable type would be taken for a method
+    spell: Any = str  # Callable[[T], str]
 
 
 @dataclass(frozen=True, slots=True)

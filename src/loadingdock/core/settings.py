@@ -118,6 +118,30 @@ def optional(parse: Callable[[str], int] | Callable[[str], str], nothing: str) -
     return parse_optional
 
 
+def spelled_size(value: int) -> str:
+    """In the largest unit that leaves no fraction."""
+    unit = max((unit for unit, factor in _SIZE_UNITS.items() if value % factor == 0), key=_SIZE_UNITS.__getitem__)
+    return f"{value // _SIZE_UNITS[unit]}{unit}" if value else "0"
+
+
+def spelled_duration(value: int) -> str:
+    """In the largest unit up to days that leaves no fraction."""
+    unit = next(unit for unit in ("d", "h", "m", "s") if value % _DURATION_UNITS[unit] == 0)
+    return f"{value // _DURATION_UNITS[unit]}{unit}"
+
+
+def spelled_switch(value: bool) -> str:
+    return "on" if value else "off"
+
+
+def spelled_words(words: list[str]) -> str:
+    return ",".join(words)
+
+
+def spelled_optional(nothing: str, spell: Callable[[Any], str] = str) -> Callable[[Any], str]:
+    return lambda value: nothing if value is None or value == [] else spell(value)
+
+
 def retention(api: str, default: timedelta | None) -> CompanySetting[int | None]:
     """How long the files of one API are kept, in seconds; None: until they are deleted. Each dialect with a
     retention of its own declares one."""
@@ -126,26 +150,40 @@ def retention(api: str, default: timedelta | None) -> CompanySetting[int | None]
         None if default is None else int(default.total_seconds()),
         f"how long files sent through {api} are kept: a duration such as 7d, or never",
         optional(duration, "never"),
+        spelled_optional("never", spelled_duration),
     )
 
 
 RATE_LIMIT: CompanySetting[str | None] = CompanySetting(
-    "rate-limit", None, "requests of the whole company, such as 600/minute; none: no limit", optional(rate, "none")
+    "rate-limit",
+    None,
+    "requests of the whole company, such as 600/minute; none: no limit",
+    optional(rate, "none"),
+    spelled_optional("none"),
 )
 KEY_RATE_LIMIT: CompanySetting[str | None] = CompanySetting(
     "key-rate-limit",
     None,
     "requests of each user, key or client, such as 60/minute; none: no limit",
     optional(rate, "none"),
+    spelled_optional("none"),
 )
 QUOTA_BYTES: CompanySetting[int | None] = CompanySetting(
-    "quota-bytes", None, "bytes that the company may hold, such as 50GiB; none: no limit", optional(size, "none")
+    "quota-bytes",
+    None,
+    "bytes that the company may hold, such as 50GiB; none: no limit",
+    optional(size, "none"),
+    spelled_optional("none", spelled_size),
 )
 QUOTA_FILES: CompanySetting[int | None] = CompanySetting(
-    "quota-files", None, "files that the company may hold; none: no limit", optional(count, "none")
+    "quota-files",
+    None,
+    "files that the company may hold; none: no limit",
+    optional(count, "none"),
+    spelled_optional("none"),
 )
 MAX_SIZE: CompanySetting[int] = CompanySetting(
-    "max-size", 10 * 2**30, "the largest file taken in through any API, such as 10MiB", size
+    "max-size", 10 * 2**30, "the largest file taken in through any API, such as 10MiB", size, spelled_size
 )
 MAX_PIXELS: CompanySetting[int] = CompanySetting(
     "max-pixels", 100_000_000, "the most pixels (width times height) that an image may have", count
@@ -173,6 +211,7 @@ LEGACY_MD5: CompanySetting[bool] = CompanySetting(
     False,
     "on: Basic also takes the MD5 hex of a password, for passwords set while it is on",
     switch,
+    spelled_switch,
 )
 JOB_CAP: CompanySetting[int] = CompanySetting("job-cap", 4, "jobs of the company that may run at the same time", count)
 RETENTION: CompanySetting[int | None] = CompanySetting(
@@ -180,12 +219,14 @@ RETENTION: CompanySetting[int | None] = CompanySetting(
     None,
     "how long files are kept where their API has no retention of its own: a duration such as 7d, or never",
     optional(duration, "never"),
+    spelled_optional("never", spelled_duration),
 )
 CORS_ORIGINS: CompanySetting[list[str]] = CompanySetting(
     "cors-origins",
     [],
     "web origins whose pages may use the company's upload URLs, such as https://app.example.com; default: our own",
     origins,
+    spelled_optional("default", spelled_words),
 )
 
 CORE: tuple[CompanySetting[Any], ...] = (

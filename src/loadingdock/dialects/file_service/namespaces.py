@@ -75,6 +75,7 @@ NAMESPACES: CompanySetting[list[dict[str, Any]]] = CompanySetting(
     [],
     f"namespaces besides or instead of rewards, as JSON: {_EXAMPLE}",
     parse,
+    json.dumps,
 )
 
 

@@ -55,7 +55,11 @@ FILE_ID_TYPE: CompanySetting[str] = CompanySetting(
     settings.choice("number", "string"),
 )
 EXPIRES_IN: CompanySetting[int] = CompanySetting(
-    f"{API}.expires-in", 3600, "how long an upload URL of file-upload may be used, such as 1h; at most 7d", _life
+    f"{API}.expires-in",
+    3600,
+    "how long an upload URL of file-upload may be used, such as 1h; at most 7d",
+    _life,
+    settings.spelled_duration,
 )
 SETTINGS: tuple[CompanySetting[Any], ...] = (FILE_ID_TYPE, EXPIRES_IN)
 

@@ -49,16 +49,25 @@ def _life(text: str) -> int:
 
 
 MAX_SIZE: CompanySetting[int] = CompanySetting(
-    f"{API}.max-size", 10 * 2**20, "the largest file of signed-url, such as 10MiB", settings.size
+    f"{API}.max-size",
+    10 * 2**20,
+    "the largest file of signed-url, such as 10MiB",
+    settings.size,
+    settings.spelled_size,
 )
 ALLOWED_TYPES: CompanySetting[list[str]] = CompanySetting(
     f"{API}.allowed-types",
     ["text/csv", "text/plain", "application/pdf", types.DOCX, types.XLSX],
     "the MIME types of signed-url, divided by commas",
     _types,
+    settings.spelled_words,
 )
 EXPIRES_IN: CompanySetting[int] = CompanySetting(
-    f"{API}.expires-in", 600, "how long an upload URL of signed-url may be used, such as 10m; at most 7d", _life
+    f"{API}.expires-in",
+    600,
+    "how long an upload URL of signed-url may be used, such as 10m; at most 7d",
+    _life,
+    settings.spelled_duration,
 )
 SETTINGS: tuple[CompanySetting[Any], ...] = (MAX_SIZE, ALLOWED_TYPES, EXPIRES_IN)
 
