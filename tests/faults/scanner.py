@@ -57,6 +57,9 @@ class StagedClamd:
         """The next one."""
         return self._held.get(timeout=60)
 
+    def has_begun(self, scans: int) -> bool:
+        return self.scans >= scans
+
     async def behave(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readuntil(b"\0") == b"zVERSION\0":
             writer.write(b"ClamAV 1.4.3\0")
