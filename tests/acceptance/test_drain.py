@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -235,9 +236,17 @@ def test_a_worker_alone(make_service: Make) -> None:
             assert client.post(UPLOAD, files={"file": ("note.txt", b"a note")}).status_code == 200
         (file,) = service.desk.files(company)
         assert file.state is State.RECEIVED
-        working = subprocess.Popen([*command, "work"], env=environment, **pipes)
-        assert working.stdout.readline().startswith("Working as ")
+        working = subprocess.Popen([*command, "work", "--port", "0"], env=environment, **pipes)
+        said = re.fullmatch(r"Working as .* Metrics at (http://\S+)/metrics\.\n", working.stdout.readline())
+        assert said is not None
         assert [file.state for file in service.desk.settled(company)] == [State.READY]
+        with httpx.Client(base_url=said[1]) as beside:
+            assert beside.get("/healthz").status_code == 200
+            assert beside.get("/readyz").json()["status"] == "ready"
+            assert 'loadingdock_scan_seconds_count{address="local"} 1.0' in beside.get("/metrics").text
+            for path in ("/docs", "/oauth/token", "/v1/fileUpload", "/api/v1/files", "/objects/1/x"):
+                assert beside.get(path).status_code == 404
+                assert beside.post(path).status_code == 404
         for process in (working, serving):
             process.terminate()
             assert process.wait(WITHIN) == 0

@@ -14,7 +14,8 @@ from loadingdock.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
-COMMANDS = {("serve",), ("serve", "--host", "0.0.0.0"), ("serve", "--host", "0.0.0.0", "--no-worker"), ("work",)}
+WORK = ("work", "--host", "0.0.0.0", "--port", "8080")
+COMMANDS = {("serve",), ("serve", "--host", "0.0.0.0"), ("serve", "--host", "0.0.0.0", "--no-worker"), ("work",), WORK}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
@@ -42,7 +43,7 @@ def test_pods_run_what_there_is_as_nobody_on_a_read_only_root() -> None:
                 assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
                 assert {mount["mountPath"] for mount in container["volumeMounts"]} == {"/var/lib/loadingdock", "/tmp"}
                 assert document["spec"]["template"]["spec"]["securityContext"]["runAsNonRoot"]
-    assert sorted(found) == [("serve", "--host", "0.0.0.0", "--no-worker"), ("work",)]
+    assert sorted(found) == [("serve", "--host", "0.0.0.0", "--no-worker"), WORK]
 
 
 def test_compose_runs_what_there_is() -> None:

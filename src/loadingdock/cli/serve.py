@@ -45,8 +45,8 @@ def serve(
 
     chosen = settings()
     logs.configure(chosen.log_level, chosen.log_format)
-    held = _held(host, port)
-    address = _url(host, held.getsockname()[1])
+    held = holding(host, port)
+    address = url_of(host, held.getsockname()[1])
     if "public_url" not in chosen.model_fields_set:
         chosen = chosen.model_copy(update={"public_url": address})
     draining = asyncio.Event()
@@ -128,7 +128,7 @@ def on(services: Services) -> str:
     return " ".join(f"{part.capitalize()}: {what}." for part, what in said.items())
 
 
-def _held(host: str, port: int) -> socket.socket:
+def holding(host: str, port: int) -> socket.socket:
     """Makes sure that the address can be had before anything is opened. The socket is bound and never listens, so it
     holds the port for the server, which may take it by SO_REUSEADDR, and for nobody else."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -143,7 +143,7 @@ def _held(host: str, port: int) -> socket.socket:
     return held
 
 
-def _url(host: str, port: int) -> str:
+def url_of(host: str, port: int) -> str:
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - read, not bound
     return f"http://{name}:{port}"
 

@@ -32,7 +32,8 @@ Lifetime = Callable[[], AbstractAsyncContextManager[Services]]
 
 class Application:
     """Pure ASGI. `lifetime` opens what the service stands on and closes it again. `draining` is set by whoever ends
-    the service once it takes no more connections: streams end then, and it is no longer ready."""
+    the service once it takes no more connections: streams end then, and it is no longer ready. With `operations_alone`
+    nothing else answers: health, readiness and metrics of a process that does no more on the web."""
 
     def __init__(
         self,
@@ -40,9 +41,13 @@ class Application:
         dialects: Sequence[Dialect] | None = None,
         *,
         draining: asyncio.Event | None = None,
+        operations_alone: bool = False,
     ) -> None:
         self._lifetime = lifetime
         self._draining = draining or asyncio.Event()
+        self._alone = operations_alone
+        if operations_alone:
+            dialects = ()
         self._dialects = discover() if dialects is None else tuple(dialects)
         self._routes: dict[str, tuple[Dialect, ASGIApp]] = {}
         self._services: Services | None = None
@@ -71,8 +76,10 @@ class Application:
 
     def _mount(self, services: Services) -> None:
         built = [(dialect, dialect.build(services)) for dialect in self._dialects]
-        references = documents(tuple(built))
-        for dialect in (oauth.dialect, objects.dialect, storeevents.dialect, operations.dialect, references):
+        around: tuple[Dialect, ...] = (operations.dialect,)
+        if not self._alone:
+            around = (oauth.dialect, objects.dialect, storeevents.dialect, *around, documents(tuple(built)))
+        for dialect in around:
             built.append((dialect, dialect.build(services)))
         for dialect, app in built:
             for prefix in dialect.prefixes:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import gc
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -73,6 +76,32 @@ class Server(uvicorn.Server):
                 assert isinstance(connection, Protocol)
                 connection.check(connection.loop.time())
         return await super().on_tick(counter)
+
+
+class _Beside(Server):
+    """In a program that has signals and an end of its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@asynccontextmanager
+async def beside(app: ASGIApp, host: str, port: int) -> AsyncIterator[int]:
+    """Serves in the running loop until the block ends; yields the port. The address has to be free."""
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    server = _Beside(configure(app, host, port, drain=1), lambda _, found: listening.set_result(found))
+    serving = asyncio.create_task(server.serve(), name="server")
+    either: set[asyncio.Future[Any]] = {serving, listening}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if serving.done():
+        await serving
+        raise RuntimeError("the server ended before it listened")
+    try:
+        yield listening.result()
+    finally:
+        server.should_exit = True
+        await serving
 
 
 def configure(
