@@ -14,12 +14,13 @@ import pytest
 from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.adapters.records.postgres.connection import conninfo, where
 from loadingdock.adapters.records.postgres.schema import known_version
-from loadingdock.core.errors import Conflict, InvalidInput
+from loadingdock.core.errors import Conflict, InvalidInput, Unavailable
 from loadingdock.core.model import JobState, Usage
-from loadingdock.core.ports import Unit
+from loadingdock.core.ports import Connections, Unit
 from loadingdock.testing.jobs.asking import claim, enqueue
 from loadingdock.testing.records.identity import a_key, a_user
 from loadingdock.testing.records.store import NOW, SOON, Store, an_entry
+from tests.desk import eventually
 from tests.engines.postgres import Postgres, name_of, postgres
 
 __all__ = ["postgres"]
@@ -82,6 +83,41 @@ def test_where_it_lies_is_told_without_who_may() -> None:
     assert where(url) == "db.example.com:5433/records"
     assert "sslmode=require" in conninfo(url)
     assert "target_session_attrs=read-write" in conninfo(url)
+    assert where("postgresql://dock:opensesame@a,b:5433/records") == "a,b:5433/records"
+    assert where("postgresql://dock@a:1,b:2/records") == "a:1,b:2/records"
+
+
+@pytest.mark.slow
+async def test_why_there_is_no_connection_is_told(postgres: Postgres, database: str) -> None:
+    records = await PostgresRecords.open(database, pool=2)
+    try:
+        await records.migrate()
+        release, busy = asyncio.Event(), asyncio.Barrier(3)
+
+        async def hold(unit: Unit) -> None:
+            await busy.wait()
+            await release.wait()
+
+        holding = [asyncio.create_task(records.write(None, hold)) for _ in range(2)]
+        await asyncio.wait_for(busy.wait(), SOON)
+        waiting = asyncio.create_task(records.ping())
+        waited = Connections(most=2, open=2, in_use=2, waiting=1)
+        await asyncio.to_thread(eventually, lambda: records.connections() == waited)
+        with pytest.raises(Unavailable) as refused:
+            await waiting
+        assert refused.value.why == "all 2 connections of this process are taken"
+        release.set()
+        await asyncio.gather(*holding)
+        assert records.connections() == Connections(most=2, open=2, in_use=0, waiting=0)
+    finally:
+        await records.close()
+    away = await PostgresRecords.open("postgresql://dock@127.0.0.1:1/dock", pool=2)
+    try:
+        with pytest.raises(Unavailable) as refused:
+            await away.ping()
+    finally:
+        await away.close()
+    assert refused.value.why == "it gives no connection"
 
 
 async def test_what_durability_needs_is_looked_at(postgres: Postgres, database: str) -> None:

@@ -36,6 +36,8 @@ class Pool:
             name="records",
             open=False,
         )
+        self._size = size
+        self._out = 0
         self._given = True
         self._checking: asyncio.Task[None] | None = None
 
@@ -56,13 +58,16 @@ class Pool:
         except psycopg_pool.PoolClosed:
             raise Unavailable("database") from None
         except psycopg_pool.PoolTimeout:
+            taken = self._out >= self._size
+            why = f"all {self._size} connections of this process are taken" if taken else "it gives no connection"
             if self._given:
-                log.warning("the database does not answer, or all connections are taken")
+                log.warning("the database is not available: %s", why)
             self._given = False
-            raise Unavailable("database") from None
+            raise Unavailable("database", why=why) from None
         if not self._given:
             log.warning("the database answers again")
         self._given = True
+        self._out += 1
         return connection
 
     def counted(self) -> Connections:
@@ -72,6 +77,7 @@ class Pool:
         return Connections(found["pool_max"], there, there - idle, found.get("requests_waiting", 0))
 
     async def give_back(self, connection: Connection) -> None:
+        self._out -= 1
         if connection.closed:
             self._look_at_the_others()
         await self._pool.putconn(connection)
