@@ -146,7 +146,8 @@ class Worker:
         except Delayed as delay:
             await self._later(job, str(delay), counts=False)
         except (Unavailable, StorageFull) as away:  # whatever the job is, this is not its fault
-            await self._later(job, str(away), counts=False)
+            seen = away.why if isinstance(away, Unavailable) else ""
+            await self._later(job, str(away), counts=False, seen=seen)
         except Exception as error:
             log.error("job failed", job=job.id, kind=job.kind, attempts=job.attempts, exc_info=error)
             if job.attempts >= self._limits.max_attempts:
@@ -156,10 +157,12 @@ class Worker:
         finally:
             beat.cancel()
 
-    async def _later(self, job: Job, reason: str, *, counts: bool) -> None:
+    async def _later(self, job: Job, reason: str, *, counts: bool, seen: str = "") -> None:
+        """`seen` is for the log alone, in place of the reason."""
         wait = backoff(job.attempts, random.random(), cap=_LONGEST if counts else _SOON)  # noqa: S311 - jitter
         _held(await self._queue.retry(job, run_at=self._clock.now() + wait, error=reason, counts=counts))
-        log.info("job delayed", job=job.id, kind=job.kind, reason=reason, seconds=round(wait.total_seconds(), 1))
+        seconds = round(wait.total_seconds(), 1)
+        log.info("job delayed", job=job.id, kind=job.kind, reason=seen or reason, seconds=seconds)
 
     async def _beat(self, job: Job, handler: asyncio.Task[None]) -> None:
         """A job whose lease is lost is stopped: another worker has it."""
