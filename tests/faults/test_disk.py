@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import pytest
+from botocore.exceptions import ClientError
 
+from tests.desk import eventually
 from tests.engines import absent
+from tests.engines.seaweedfs import BUCKET, SeaweedFS
+from tests.faults.check import fsck, once, verify
+from tests.faults.flows import ConversationFiles, Receipt, flows
+from tests.faults.load import BACK_WITHIN, Load
 from tests.faults.strace import strace
 from tests.service import Service
 
@@ -38,25 +46,40 @@ def test_a_failed_fsync_is_never_acknowledged_nor_tried_again(own_service: Servi
     assert names == [b"again", b"before"]
 
 
+class SmallDisk:
+    """So many megabytes that are all there is, until it is `grown`."""
+
+    def __init__(self, folder: Path, megabytes: int) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self._mount(f"size={megabytes}m")
+
+    def grow(self, megabytes: int) -> None:
+        self._mount(f"remount,size={megabytes}m")
+
+    def close(self) -> None:
+        subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+
+    def _mount(self, options: str) -> None:
+        if os.geteuid() != 0:
+            absent("tmpfs", "only root can mount one")
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(self.folder)]
+        if subprocess.run(command, check=False).returncode:
+            absent("tmpfs", "it cannot be mounted here")
+
+
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """64 MB that are all there is."""
-    if os.geteuid() != 0:
-        absent("tmpfs", "only root can mount one")
-    folder = tmp_path / "small"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(folder)], check=False)
-    if mounted.returncode:
-        absent("tmpfs", "it cannot be mounted here")
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    disk = SmallDisk(tmp_path / "small", 64)
     try:
-        yield folder
+        yield disk
     finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+        disk.close()
 
 
 @pytest.mark.slow
-def test_a_full_disk_refuses_keeps_and_recovers(small_disk: Path) -> None:
-    service = Service(small_disk / "data")
+def test_a_full_disk_refuses_keeps_and_recovers(small_disk: SmallDisk) -> None:
+    service = Service(small_disk.folder / "data")
     try:
         service.start()
         company = service.desk.company("full")
@@ -86,6 +109,71 @@ def test_a_full_disk_refuses_keeps_and_recovers(small_disk: Path) -> None:
             )
     finally:
         service.close()
+
+
+def writable(server: SeaweedFS) -> bool:
+    """On many of its volumes: each of them learns for itself that there is room again."""
+    client = server.client(retries={"max_attempts": 1})
+    try:
+        for number in range(20):
+            client.put_object(Bucket=BUCKET, Key=f"room/{number}", Body=bytes(1 << 20))
+    except ClientError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+class Large(ConversationFiles):
+    user = "bertha"
+
+    def body(self) -> bytes:
+        return secrets.token_hex(2 << 20).encode()
+
+
+@pytest.mark.slow
+@pytest.mark.engine("s3")
+@pytest.mark.timeout(600)
+def test_a_full_disk_under_the_store_refuses_keeps_and_recovers(
+    small_disk: SmallDisk, make_service: Callable[..., Service]
+) -> None:
+    small_disk.grow(128)
+    server = SeaweedFS(small_disk.folder)
+    try:
+        server.start()
+        service = make_service(store_url=server.fresh_url(), store_retries=1, **server.settings).start()
+        company = service.desk.company("full")
+        large = Large(service.desk, company)
+        senders = [large, large, large, large, *flows(service.desk, company)]
+
+        async def stored() -> list[Receipt]:
+            async with service.async_client() as client:
+                return [await sender.send(client) for sender in flows(service.desk, service.desk.company("old"))]
+
+        old = asyncio.run(stored())
+        verify(service.desk, old)
+
+        async def until_full_and_back() -> Load:
+            async with Load(senders, service.async_client, pause=0.5) as load:
+                await load.goes_on()
+                await asyncio.to_thread(eventually, lambda: load.refused >= 20)
+                await asyncio.to_thread(verify, service.desk, old)
+                small_disk.grow(1024)
+                refused = load.refused
+                await asyncio.to_thread(eventually, partial(writable, server), within=90)
+                print(f"went on after {await load.goes_on():.1f} s;", end=" ")
+            print(len(load.ledger), "acknowledged,", refused, f"refused, the longest after {load.longest:.1f} s")
+            return load
+
+        load = asyncio.run(until_full_and_back())
+        assert not load.broken
+        verify(service.desk, load.ledger, within=BACK_WITHIN)
+        service.desk.idle()
+        once(service.desk, company)
+        service.stop()
+        fsck(service.environment)
+    finally:
+        server.kill()
 
 
 @pytest.mark.slow
