@@ -138,6 +138,7 @@ READ_WHOLE = {
 # Queries that sort what they found: few rows, or an order that no index has.
 SORTING = {
     "attachment_list",
+    "callback_secrets",
     "client_list",
     "key_list",
     "upload_of_file",

@@ -16,8 +16,12 @@ from typing import Any, Protocol, TypeVar
 from loadingdock.core.model import (
     ApiKey,
     Attachment,
+    Attempt,
     AuditEntry,
     BlobRef,
+    Callback,
+    CallbackSecret,
+    CallbackState,
     Company,
     Event,
     ExtractedText,
@@ -236,6 +240,42 @@ class JobRecords(Protocol):
         ...
 
 
+class CallbackRecords(Protocol):
+    """Callbacks of the unit's tenant, their attempts, and the secrets that sign them."""
+
+    async def get(self, id: str) -> Callback | None:
+        """In a unit that writes, nobody else changes it before the unit's end."""
+        ...
+
+    async def list(
+        self,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        state: CallbackState | None = None,
+        subject: str | None = None,
+    ) -> Page[Callback]:
+        """Newest first, narrowed to that state or subject."""
+        ...
+
+    async def add(self, callback: Callback) -> None: ...
+    async def save(self, callback: Callback, attempt: Attempt | None = None) -> None:
+        """Writes what delivering changes, and the attempt if there was one. Raises NotFound("callback")."""
+        ...
+
+    async def attempts(self, id: str) -> tuple[Attempt, ...]:
+        """Oldest first."""
+        ...
+
+    async def secrets(self) -> tuple[CallbackSecret, ...]:
+        """Newest first, those whose time is over as long as they are kept."""
+        ...
+
+    async def add_secret(self, secret: CallbackSecret, *, others_until: datetime) -> int:
+        """From now on those that had no end are valid until that time; says how many. Those over are removed."""
+        ...
+
+
 class AuditLog(Protocol):
     """Append-only: there is no way to change or remove a row. A unit without a tenant may add a row of any company,
     or of company 0: a deed of the installation itself."""
@@ -293,6 +333,14 @@ class Housekeeping(Protocol):
         """(company id, as recorded, as counted) wherever the two differ."""
         ...
 
+    async def pending_callbacks(self) -> tuple[int, datetime | None]:
+        """How many are not delivered and not given up, and since when the oldest of them is owed."""
+        ...
+
+    async def forget_callbacks(self, before: datetime) -> int:
+        """Removes callbacks that ended before, with their attempts, a bounded number at once; says how many."""
+        ...
+
     async def forget(self, *, idempotency_before: datetime, events_before: datetime, jobs_before: datetime) -> int:
         """Removes stored answers, events and done jobs older than that, so many at once that no other write waits
         long; says how many rows, 0 when none are left. Dead jobs stay for the operator, and the newest event stays."""
@@ -316,6 +364,7 @@ class Unit(Protocol):
     uploads: UploadRecords
     ledger: Ledger
     jobs: JobRecords
+    callbacks: CallbackRecords
     audit: AuditLog
     events: Events
     idempotency: Idempotency

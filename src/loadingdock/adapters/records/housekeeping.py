@@ -9,10 +9,11 @@ from datetime import datetime
 from loadingdock.adapters.records import cursors
 from loadingdock.adapters.records.executor import Executor
 from loadingdock.adapters.records.filerows import file_of, upload_of, version_of
-from loadingdock.adapters.records.values import micros
+from loadingdock.adapters.records.values import micros, moment_or_none
 from loadingdock.core.model import File, Page, Upload, Usage, Version
 
 _CURSOR = "bytes"
+_ENDED = 200  # callbacks removed in one transaction, each by itself with its attempts
 _FORGET = 5_000  # rows of a table removed in one transaction, which no other write should wait long for
 
 
@@ -52,6 +53,18 @@ class HousekeepingRows:
         """Counted are the versions that point at bytes: each is one file and its size."""
         rows = await self._db.all("ledger_drift")
         return tuple((id, Usage(bytes, files), Usage(total, count)) for id, bytes, files, total, count in rows)
+
+    async def pending_callbacks(self) -> tuple[int, datetime | None]:
+        row = await self._db.one("callbacks_pending")
+        return (0, None) if row is None else (row[0], moment_or_none(row[1]))
+
+    async def forget_callbacks(self, before: datetime) -> int:
+        """At most some hundreds at once."""
+        ended = await self._db.all("callbacks_ended", before=micros(before), limit=_ENDED)
+        for company_id, id in ended:
+            await self._db.run("callback_forget_attempts", company_id=company_id, id=id)
+            await self._db.run("callback_forget", company_id=company_id, id=id)
+        return len(ended)
 
     async def forget(self, *, idempotency_before: datetime, events_before: datetime, jobs_before: datetime) -> int:
         """Dead jobs stay, for an operator to see. At most some thousands of each at once: repeated until 0."""

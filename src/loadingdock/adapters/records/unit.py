@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from loadingdock.adapters.records.callbacks import CallbackRows
 from loadingdock.adapters.records.executor import Executor
 from loadingdock.adapters.records.files import AttachmentRows, FileRows
 from loadingdock.adapters.records.housekeeping import HousekeepingRows
@@ -30,6 +31,7 @@ class SqlUnit:
         self.uploads: ports.UploadRecords = UploadRows(db, company_id)
         self.ledger: ports.Ledger = LedgerRow(db, company_id)
         self.jobs: ports.JobRecords = JobRows(db, company_id)
+        self.callbacks: ports.CallbackRecords = CallbackRows(db, company_id)
         self.audit: ports.AuditLog = AuditRows(db, company_id)
         self.events: ports.Events = EventRows(db, company_id)
         self.idempotency: ports.Idempotency = IdempotencyRows(db, company_id)

@@ -4,6 +4,7 @@ A test module subclasses `RecordsContract` and gives the fixture `open_store`, a
 fresh store, its schema up to date.
 """
 
+from loadingdock.testing.records.callbacks import CallbackContract
 from loadingdock.testing.records.files import AttachmentContract, FileContract
 from loadingdock.testing.records.housekeeping import HousekeepingContract
 from loadingdock.testing.records.identity import IdentityContract
@@ -26,6 +27,7 @@ class RecordsContract(
     EventContract,
     IdempotencyContract,
     HousekeepingContract,
+    CallbackContract,
     TenantContract,
 ):
     """All of it."""

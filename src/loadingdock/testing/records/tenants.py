@@ -16,6 +16,9 @@ from loadingdock.core.errors import DockError
 from loadingdock.core.model import (
     ApiKey,
     Attachment,
+    Attempt,
+    Callback,
+    CallbackSecret,
     Company,
     File,
     Job,
@@ -29,6 +32,7 @@ from loadingdock.core.model import (
     User,
 )
 from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.testing.records.callbacks import a_callback, a_secret
 from loadingdock.testing.records.identity import a_client, a_key, a_user
 from loadingdock.testing.records.store import HOUR, NOW, Store, StoreContract, a_file, an_entry, an_upload, new_id
 
@@ -49,6 +53,8 @@ class Belongings:
     key: ApiKey
     client: OAuthClient
     job: Job
+    callback: Callback
+    secret: CallbackSecret
     attachment: str
     idempotency_key: str
     dedupe_key: str
@@ -65,6 +71,8 @@ class Belongings:
             key=replace(self.key, company_id=id),
             client=replace(self.client, company_ids=(id,)),
             job=replace(self.job, company_id=id),
+            callback=replace(self.callback, company_id=id),
+            secret=replace(self.secret, company_id=id),
         )
 
 
@@ -73,7 +81,17 @@ def invented(company: Company) -> Belongings:
     file = a_file(company, name=name, namespace="rewards", alias=name, state=State.AWAITING_UPLOAD)
     job = Job(new_id(), company.id, "process", name, {}, JobState.RUNNING, 1, NOW, NOW, fence=1)
     return Belongings(
-        file, an_upload(file), a_user(company, name), a_key(company), a_client(company), job, name, name, name
+        file,
+        an_upload(file),
+        a_user(company, name),
+        a_key(company),
+        a_client(company),
+        job,
+        a_callback(company),
+        a_secret(company),
+        name,
+        name,
+        name,
     )
 
 
@@ -90,6 +108,9 @@ async def belongings(store: Store, company: Company) -> Belongings:
         await unit.clients.add(its.client)
         await unit.ledger.charge(51, 1, max_bytes=None, max_files=None)
         await unit.jobs.enqueue("process", its.file.id, at=NOW, dedupe_key=its.dedupe_key)
+        await unit.callbacks.add(its.callback)
+        await unit.callbacks.save(its.callback, Attempt(1, NOW, HOUR, 500, "No."))
+        await unit.callbacks.add_secret(its.secret, others_until=NOW)
         await unit.audit.add(an_entry(company.id))
         await unit.events.add(NOW, "kind", its.file.id, {})
         await unit.idempotency.begin(its.idempotency_key, "print", NOW)
@@ -113,6 +134,9 @@ async def everything(store: Store, company: Company, its: Belongings) -> list[An
             await unit.keys.list(),
             await unit.clients.list(),
             await unit.ledger.get(),
+            await unit.callbacks.list(limit=100),
+            await unit.callbacks.attempts(its.callback.id),
+            await unit.callbacks.secrets(),
             await unit.audit.list(limit=100),
             await unit.events.after(0, limit=100),
             await unit.jobs.holds(its.job),
@@ -173,6 +197,15 @@ PROBES: dict[tuple[str, str], Probe] = {
     ),
     ("jobs", "requeue"): lambda unit, its: unit.jobs.requeue(its.job.id, NOW),
     ("jobs", "holds"): lambda unit, its: unit.jobs.holds(its.job),
+    ("callbacks", "get"): lambda unit, its: unit.callbacks.get(its.callback.id),
+    ("callbacks", "list"): lambda unit, its: unit.callbacks.list(limit=9, subject=its.callback.subject),
+    ("callbacks", "add"): lambda unit, its: unit.callbacks.add(its.callback),
+    ("callbacks", "save"): lambda unit, its: unit.callbacks.save(replace(its.callback, round=9)),
+    ("callbacks", "attempts"): lambda unit, its: unit.callbacks.attempts(its.callback.id),
+    ("callbacks", "secrets"): lambda unit, its: unit.callbacks.secrets(),
+    ("callbacks", "add_secret"): lambda unit, its: unit.callbacks.add_secret(
+        replace(its.secret, id=new_id()), others_until=NOW
+    ),
     ("audit", "add"): lambda unit, its: unit.audit.add(replace(an_entry(its.file.company_id), subject="stolen")),
     ("audit", "list"): lambda unit, its: unit.audit.list(limit=9),
     ("events", "add"): lambda unit, its: unit.events.add(NOW, "stolen", its.file.id, {}),
