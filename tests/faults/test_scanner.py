@@ -47,6 +47,8 @@ def staged() -> Iterator[StagedClamd]:
 
 
 # --- what a broken one may do ------------------------------------------------
+# But for the right words behind the last byte, which are believed: no client can tell. That they count for nothing
+# before it is shown with files that no connection holds whole, by the client's own tests.
 
 
 async def hangs(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -65,13 +67,6 @@ async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await stream(reader)
-
-
-async def says_ok_at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """And closes with the rest unread, which resets the connection."""
-    writer.write(_OK)
-    await writer.drain()
-    reset(writer)
 
 
 def says(reply: bytes) -> Scan:
@@ -101,7 +96,6 @@ FAULTS: dict[str, Scan] = {
     "hears nothing": hears_nothing,
     "dies": dies,
     "hangs up": hangs_up,
-    "says OK at once": says_ok_at_once,
     "says OK without an end": says(_OK[:-1]),
     "says OK slowly and never ends": dribbles(_OK),
     "says OK of something else": says(b"instream(local): OK\0"),
@@ -150,14 +144,15 @@ def test_a_scanner_that_hangs_dies_or_lies_calls_nothing_clean(
         company = service.desk.company("scanned")
         faults = faults or chance.sample(list(FAULTS), len(FAULTS))  # each comes round
         fault = faults.pop()
+        print(fault, end=", ")
         staged.scan, before = FAULTS[fault], staged.scans
-        senders: list[Flow] = [kind(service.desk, company) for kind in (SignedUrl, FileService, Infected)]
-        receipts = asyncio.run(sent(service, senders))
+        receipts = asyncio.run(sent(service, flows(service.desk, company, (SignedUrl, FileService, Infected))))
         eventually(partial(staged.has_begun, before + 1))
         unreadable(service, company, receipts)
         staged.scan = forwarding(clamd.port)
-        longest = max(longest, took := went_on(service, company, receipts))
-        print(f"{fault}: {took:.1f} s;", end=" ")
+        took = went_on(service, company, receipts)
+        longest = max(longest, took)
+        print(f"went on after {took:.1f} s;", end=" ")
     print(f"the longest {longest:.1f} s")
     service.stop()
     fsck(service.environment)
