@@ -1,0 +1,1 @@
+"""Contacts: reading and checking CSV; loading into tables."""

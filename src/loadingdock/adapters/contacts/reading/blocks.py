@@ -1,0 +1,108 @@
+"""The file in blocks of records, however it comes in pieces and whatever its lines' lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from loadingdock.adapters.contacts.reading.decoding import Decoder
+from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
+from loadingdock.adapters.contacts.reading.tokens import Records, Region
+
+_MARGIN = 16  # bytes: what a quote at the limit is followed by, too
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`text` is in the working form; `line` is the number of its first physical line, from 1."""
+
+    text: bytes
+    records: Records
+    line: int
+    decoder: Decoder
+    rest: bytes
+    """What is known of the file behind `text`."""
+    unended: bool = False
+    """`text` ends in a line end that is not in the file."""
+
+    def raw(self, record: int) -> bytes:
+        """The file's own bytes of a record, without the line end; the first of them if the line is too long."""
+        return self.decoder.original(self.text[self.records.begin[record] : self.records.end[record]])
+
+    def offset(self, position: int) -> int:
+        """Where in the file an undecodable byte is."""
+        return self.decoder.offset(self.text[position : len(self.text) - self.unended] + self.rest)
+
+
+def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: Limits) -> Iterator[Block]:
+    """`pieces` are the file's bytes behind its byte order mark."""
+    window = _Window(pieces, decoder)
+    line = 1
+    while True:
+        if len(window.text) <= limits.record + limits.block:
+            window.fill(limits.block)
+        if not window.text:
+            return
+        if end := len(window.text) if window.ended else window.last_line_end():
+            text, rest = window.text[:end], window.text[end:]
+            if unended := window.ended and text[-1:] not in (b"\n", b"\r"):
+                text += b"\n"
+            region = Region(text, dialect, limits.record, last=window.ended)
+            if (records := region.records()).begin.size:
+                yield Block(text, records, line, decoder, rest, unended)
+            line += region.lines
+            window.drop(region.taken)
+            if region.taken:
+                continue
+        if len(window.text) - window.text.endswith(b"\r") > limits.record:
+            yield _endless(window.text, line, dialect, decoder, limits)
+            window.skip_line()
+            line += 1
+
+
+def _endless(text: bytes, line: int, dialect: Dialect, decoder: Decoder, limits: Limits) -> Block:
+    """The record that `text` begins with, the end of which is further away than a record may be long."""
+    beginning = text[: limits.record + _MARGIN] + b"\n"
+    records = Region(beginning, dialect, limits.record, last=True).records()
+    return Block(beginning, records.part(slice(0, 1)), line, decoder, text[len(beginning) - 1 :], unended=True)
+
+
+class _Window:
+    """What has been decoded and not yet been taken. It begins where a record begins."""
+
+    def __init__(self, pieces: Iterator[bytes], decoder: Decoder) -> None:
+        self._pieces = pieces
+        self._decoder = decoder
+        self.text = b""
+        self.ended = False
+
+    def fill(self, size: int) -> None:
+        """At least `size` bytes more, and as many more as there were, so that a long record is not gone through too
+        often."""
+        parts, wanted = [self.text], max(size, len(self.text))
+        while wanted > 0 and not self.ended:
+            piece = next(self._pieces, None)
+            self.ended = piece is None
+            parts.append(self._decoder.decode(piece or b"", self.ended))
+            wanted -= len(parts[-1])
+        self.text = b"".join(parts)
+
+    def drop(self, size: int) -> None:
+        self.text = self.text[size:]
+        self._decoder.release(self.text)
+
+    def last_line_end(self) -> int:
+        """Where the line after it begins; 0 if there is none. What a CR at the end is, the next byte must tell."""
+        return max(self.text.rfind(b"\n"), self.text.rfind(b"\r", 0, -1)) + 1
+
+    def skip_line(self) -> None:
+        while not (found := [at for end in (b"\n", b"\r") if (at := self.text.find(end)) >= 0]):
+            if self.ended:
+                self.drop(len(self.text))
+                return
+            self.drop(len(self.text))
+            self.fill(1)
+        self.drop(min(found))
+        if len(self.text) == 1:
+            self.fill(1)
+        self.drop(2 if self.text.startswith(b"\r\n") else 1)

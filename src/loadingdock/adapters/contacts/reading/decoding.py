@@ -1,0 +1,202 @@
+"""Any encoding to the form that is worked on, and back.
+
+The working form is UTF-8 in which bytes that could not be decoded stay visible: a file in UTF-8 is taken as it is, and
+with any other encoding such a byte becomes the lone surrogate U+DC00 + byte, which UTF-8 has no valid form for. Either
+way a record with undecodable bytes is one that is not valid UTF-8, and its own bytes can be had back.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from loadingdock.adapters.contacts.reading.outcome import FileRefused
+
+# Behind some of Python's names are no text encodings, or such as hide a comma or a line end in other characters.
+_REFUSED = frozenset(
+    {"charmap", "idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
+)
+_MARKS = (  # longest first: UTF-32's little-endian one begins like UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_UNMARKED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
+_ESCAPES = re.compile("([\ud800-\udfff]+)")
+_HANDLER = "loadingdock.contacts.escape"
+
+
+class Decoder(Protocol):
+    def decode(self, data: bytes, final: bool = False) -> bytes:
+        """The next bytes of the file in the working form."""
+
+    def original(self, working: bytes) -> bytes:
+        """The file's own bytes of a record."""
+
+    def offset(self, rest: bytes) -> int:
+        """Where in the file the bytes lie that `rest`, the undecoded byte and all after it, begins with."""
+
+    def release(self, rest: bytes) -> None:
+        """Nothing before `rest` will be asked for again."""
+
+
+def lookup(encoding: str) -> str:
+    """Python's name of it. Raises FileRefused."""
+    try:
+        info = codecs.lookup(encoding)
+    except (LookupError, ValueError):  # ValueError: a name with NUL in it
+        info = None
+    # _is_text_encoding: what bytes.decode itself looks at, to keep base64 and its like out
+    if info is None or not info._is_text_encoding or info.name.replace("_", "-") in _REFUSED:
+        raise FileRefused(
+            "unknown_encoding",
+            f"{encoding[:60]!r} is no text encoding known here; use a name such as UTF-8, windows-1252 or UTF-16.",
+            "encodingType",
+        )
+    return info.name
+
+
+def marked(head: bytes, encoding: str) -> tuple[bytes, str]:
+    """The byte order mark that the file begins with, or nothing, and the encoding to read it in: the mark decides.
+    Raises FileRefused."""
+    name = lookup(encoding)
+    for mark, says in _MARKS:
+        # FF FE 00 00 is UTF-16's mark and a NUL where UTF-16 was said
+        if head.startswith(mark) and not (says == "utf-32-le" and name.startswith("utf-16")):
+            return mark, says
+    return b"", _UNMARKED.get(name, name)
+
+
+def decoder(name: str, skipped: int) -> Decoder:
+    """For a name as `marked` gives it; `skipped` bytes of the file lie before those decoded first."""
+    if name == "utf-8":
+        return _Utf8(skipped)
+    table = _table(name)
+    return _Codec(name, skipped) if table is None else _Table(name, table, skipped)
+
+
+class _Utf8:
+    def __init__(self, skipped: int) -> None:
+        self._seen = skipped
+
+    def decode(self, data: bytes, final: bool = False) -> bytes:
+        self._seen += len(data)
+        return data
+
+    def original(self, working: bytes) -> bytes:
+        return working
+
+    def offset(self, rest: bytes) -> int:
+        return self._seen - len(rest)
+
+    def release(self, rest: bytes) -> None: ...
+
+
+def _table(name: str) -> str | None:
+    """256 characters, for an encoding of one byte each; what it leaves undefined is escaped there."""
+    if name == "iso8859-1":
+        return "".join(map(chr, range(256)))
+    if name == "ascii":
+        return "".join(map(chr, range(128))) + "".join(chr(0xDC00 + byte) for byte in range(128, 256))
+    module = sys.modules.get(codecs.lookup(name).incrementaldecoder.__module__)
+    table: str | None = getattr(module, "decoding_table", None)
+    if table is None:
+        return None
+    return "".join(
+        chr(0xDC00 + byte) if char == "\ufffe" else char for byte, char in enumerate(table.ljust(256, "\ufffe"))
+    )
+
+
+class _Table:
+    """One byte, one character: no state, no error, and offsets are counts of characters."""
+
+    def __init__(self, name: str, table: str, skipped: int) -> None:
+        self._name = name
+        self._table = table
+        self._seen = skipped
+
+    def decode(self, data: bytes, final: bool = False) -> bytes:
+        self._seen += len(data)
+        return codecs.charmap_decode(data, "strict", self._table)[0].encode("utf-8", "surrogatepass")
+
+    def original(self, working: bytes) -> bytes:
+        return _encoded(working, self._name)
+
+    def offset(self, rest: bytes) -> int:
+        continuing = np.count_nonzero((np.frombuffer(rest, np.uint8) & 0xC0) == 0x80)
+        return self._seen - len(rest) + int(continuing)
+
+    def release(self, rest: bytes) -> None: ...
+
+
+class _Codec:
+    """Any other: offsets of undecodable bytes are noted as they are met."""
+
+    def __init__(self, name: str, skipped: int) -> None:
+        self._name = name
+        self._inner = codecs.getincrementaldecoder(name)(_HANDLER)
+        self._seen = skipped
+        self._escaped: deque[int] = deque()  # the offset of each, since the last release
+
+    def decode(self, data: bytes, final: bool = False) -> bytes:
+        self._seen += len(data)
+        _DECODING.now = self
+        return self._inner.decode(data, final).encode("utf-8", "surrogatepass")
+
+    def escape(self, error: UnicodeDecodeError) -> str:
+        # The codec may have kept some bytes from before, so only the end of what it sees has a known place.
+        start = self._seen - len(error.object) + error.start
+        self._escaped.extend(range(start, start + error.end - error.start))
+        return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end])
+
+    def original(self, working: bytes) -> bytes:
+        return _encoded(working, self._name)
+
+    def offset(self, rest: bytes) -> int:
+        return self._escaped[-_escapes(rest)]
+
+    def release(self, rest: bytes) -> None:
+        left = _escapes(rest) if self._escaped else 0
+        while len(self._escaped) > left:
+            self._escaped.popleft()
+
+
+def _escapes(working: bytes) -> int:
+    """How many bytes are escaped there: ED with B0 or more behind it is no character's beginning."""
+    data = np.frombuffer(working, np.uint8)
+    return int(np.count_nonzero((data[:-1] == 0xED) & (data[1:] >= 0xB0)))
+
+
+def _encoded(working: bytes, name: str) -> bytes:
+    text = working.decode("utf-8", "surrogatepass")
+    return b"".join(_parts(text, name))
+
+
+def _parts(text: str, name: str) -> Iterator[bytes]:
+    for part in _ESCAPES.split(text):
+        if part and "\ud800" <= part[0] <= "\udfff":
+            yield bytes(ord(char) & 0xFF for char in part)
+        else:
+            yield part.encode(name)
+
+
+_DECODING = threading.local()  # which decoder an error handler, being one for all, is called for
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    current: _Codec = _DECODING.now
+    return current.escape(error), error.end
+
+
+codecs.register_error(_HANDLER, _escape)
