@@ -25,6 +25,7 @@ from loadingdock.core.ports import FileFilter, Unit
 from loadingdock.settings import Settings
 from loadingdock.web.app import Application
 from loadingdock.web.services import Services
+from tests.faults.check import fsck
 from tests.service import Service
 from tests.unit.fake_clamd import fake_clamd, hanging
 
@@ -311,6 +312,8 @@ def test_ends_under_load_lose_nothing(make_service: Make, cycles: int) -> None:
         file = service.desk.by_alias(company, alias)
         assert file.state is State.READY
         assert service.desk.read(company, file) == content
+    service.stop()
+    fsck(service.environment)
 
 
 def _all(service: Service, company_id: int) -> list[File]:

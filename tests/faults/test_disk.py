@@ -44,6 +44,8 @@ def test_a_failed_fsync_is_never_acknowledged_nor_tried_again(own_service: Servi
         assert client.post(UPLOAD, files={"file": ("a.txt", b"again")}).status_code == 200
     names = sorted(own_service.desk.read(company, file) for file in own_service.desk.settled(company))
     assert names == [b"again", b"before"]
+    own_service.stop()
+    fsck(own_service.environment)
 
 
 class SmallDisk:
@@ -107,6 +109,9 @@ def test_a_full_disk_refuses_keeps_and_recovers(small_disk: SmallDisk) -> None:
                 lambda: client.post(UPLOAD, files={"file": ("b.bin", body)}, auth=login.pair).status_code == 200,
                 within=5,
             )
+        service.desk.idle()
+        service.stop()
+        fsck(service.environment)
     finally:
         service.close()
 
@@ -207,6 +212,9 @@ def test_too_many_open_files_is_unavailable_and_passes(make_service: Callable[..
     service.until(lambda: _open_files(service) <= base + _CHILD)
     with service.client(auth=login.pair) as client:
         assert client.post(UPLOAD, files={"file": ("a.bin", body)}).status_code == 200
+    service.desk.idle()
+    service.stop()
+    fsck(service.environment)
 
 
 _CHILD = 3  # the pipes of one more of them; what a failed upload left open would be dozens

@@ -14,7 +14,7 @@ from loadingdock.core.ports import Unit
 from loadingdock.web.services import Services
 from tests.desk import Desk, eventually
 from tests.engines.postgres import Postgres, name_of
-from tests.faults.check import jobs_of
+from tests.faults.check import fsck, jobs_of
 from tests.faults.fleet import Fleet
 from tests.faults.scanner import StagedClamd, staged_clamd
 
@@ -49,7 +49,11 @@ def everything(desk: Desk, company: Company) -> tuple[Any, ...]:
 INFECTED, CLEAN = b"stream: Late.Finding FOUND\0", b"stream: OK\0"
 
 
-@pytest.mark.parametrize(("by", "reply"), [("time", INFECTED), ("the database", INFECTED), ("the database", CLEAN)])
+@pytest.mark.parametrize(
+    ("by", "reply"),
+    [("time", INFECTED), ("the database", INFECTED), ("the database", CLEAN)],
+    ids=["by time", "infected", "clean"],
+)
 def test_a_worker_stopped_past_its_lease_changes_nothing(
     make_fleet: Callable[..., Fleet], postgres: Postgres, clamd: StagedClamd, by: str, reply: bytes
 ) -> None:
@@ -92,4 +96,5 @@ def test_a_worker_stopped_past_its_lease_changes_nothing(
         client.post(UPLOAD, files={"file": ("b.txt", CONTENT)}).raise_for_status()
         clamd.held().answer()  # it is of use again
         assert [file.state for file in desk.settled(company)] == [State.READY, State.READY]
-    assert stale.stop() == 0
+    assert stale.stop() == web.stop() == 0
+    fsck(fleet.environment)
