@@ -186,6 +186,7 @@ class Inspection:
     # --- bytes without a record ------------------------------------------------------------------
 
     async def _orphans(self, repair: bool, progress: Progress, told: Callable[[], None]) -> AsyncIterator[Finding]:
+        headless: list[str] = []
         async for keys in self._old_keys():
 
             async def known(unit: Unit, keys: Sequence[str] = keys) -> frozenset[str]:
@@ -193,12 +194,22 @@ class Inspection:
 
             for key in sorted(set(keys) - await self._records.read(None, known)):
                 size = await self._blobs.head(key)
-                if repair:
-                    await self._blobs.delete(key)
-                what = "suspended bytes" if size is None else f"{size} bytes"
-                yield Finding(Problem.ORPHANED, key, f"{what} that no record points at", repaired=repair)
+                if size is None:
+                    headless.append(key)
+                else:
+                    yield await self._orphan(key, f"{size} bytes", repair)
             progress.blobs += len(keys)
             told()
+        # Suspended, or deleted after they were listed: those are listed no more.
+        if headless:
+            async for keys in self._old_keys():
+                for key in sorted(set(keys).intersection(headless)):
+                    yield await self._orphan(key, "suspended bytes", repair)
+
+    async def _orphan(self, key: str, what: str, repair: bool) -> Finding:
+        if repair:
+            await self._blobs.delete(key)
+        return Finding(Problem.ORPHANED, key, f"{what} that no record points at", repaired=repair)
 
     async def _old_keys(self) -> AsyncIterator[list[str]]:
         keys: list[str] = []
