@@ -253,8 +253,9 @@ class Spent:
         )
 
 
-def scale(engines: Engines, folder: Path, rounds: int, seconds: int) -> Table:
-    table = Table(title="Processes over the same engines (medians); of one request or file:", title_justify="left")
+def scale(engines: Engines, folder: Path, rounds: int, seconds: int, console: Console) -> None:
+    """Prints as it goes: what one request or file costs, medians of the rounds."""
+    table = Table(title="Processes over the same engines; of one request or file:", title_justify="left")
     for column in ("what", "processes", "a second", "ours", "PostgreSQL", "SeaweedFS", "statements", "log"):
         table.add_column(column)
 
@@ -271,7 +272,7 @@ def scale(engines: Engines, folder: Path, rounds: int, seconds: int) -> Table:
             add("file looked into", processes, [_looked_into(server, processes)])
         finally:
             server.stop()
-    return table
+            console.print(table)
 
 
 def _requests(server: OnEngines, seconds: int) -> Mapping[str, Callable[[], float]]:
@@ -352,7 +353,7 @@ def main() -> int:
                 run(kind(engines, options.size * MIB, source), folder / f"case{number}", options.rounds, console)
         if options.only.lower() in "scale":
             engines.postgres.ask("CREATE EXTENSION pg_stat_statements")
-            console.print(scale(engines, folder, options.rounds, options.seconds))
+            scale(engines, folder, options.rounds, options.seconds, console)
     return 0
 
 
