@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from loadingdock.core.contactports import ContactTables
 from loadingdock.core.model import (
     ApiKey,
     Attachment,
@@ -365,6 +366,7 @@ class Unit(Protocol):
     ledger: Ledger
     jobs: JobRecords
     callbacks: CallbackRecords
+    tables: ContactTables
     audit: AuditLog
     events: Events
     idempotency: Idempotency
@@ -759,6 +761,35 @@ class Tokens(Protocol):
     async def rotate(self) -> str:
         """A new key signs from now on; the old one verifies until its last token has expired. Its id."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one request. Without a `status` there was no answer: `fault` is a word for why (refused, timeout,
+    unreachable, tls, protocol) and `error` a sentence, both ours."""
+
+    took: timedelta
+    status: int | None = None
+    fault: str | None = None
+    error: str | None = None
+    retry_after: timedelta | None = None
+
+
+class CallbackSender(Protocol):
+    """HTTP to URLs that clients name. It reaches public addresses on a few ports and what the operator allows besides,
+    follows no redirect, uses no proxy, and keeps nothing of an answer's body."""
+
+    async def check(self, url: str) -> str:
+        """The URL in its plain form. Raises InvalidInput(field="callback") with a sentence for one that could never be
+        reached: its form, scheme, port or host is refused, its name does not exist or has an address inside."""
+        ...
+
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
+        """Judges the URL and its addresses anew, and connects to an address that was judged. Whatever the other side
+        does becomes an Answer, in bounded time and memory."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class RateLimiter(Protocol):

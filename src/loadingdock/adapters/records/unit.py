@@ -11,8 +11,10 @@ from loadingdock.adapters.records.installation import SecretRows
 from loadingdock.adapters.records.jobs import JobRows
 from loadingdock.adapters.records.journal import AuditRows, EventRows, IdempotencyRows
 from loadingdock.adapters.records.ledger import LedgerRow
+from loadingdock.adapters.records.tables import TableRows
 from loadingdock.adapters.records.uploads import UploadRows
 from loadingdock.core import ports
+from loadingdock.core.contactports import ContactTables
 
 
 class SqlUnit:
@@ -32,6 +34,7 @@ class SqlUnit:
         self.ledger: ports.Ledger = LedgerRow(db, company_id)
         self.jobs: ports.JobRecords = JobRows(db, company_id)
         self.callbacks: ports.CallbackRecords = CallbackRows(db, company_id)
+        self.tables: ContactTables = TableRows(db, company_id)
         self.audit: ports.AuditLog = AuditRows(db, company_id)
         self.events: ports.Events = EventRows(db, company_id)
         self.idempotency: ports.Idempotency = IdempotencyRows(db, company_id)

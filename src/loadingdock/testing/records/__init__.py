@@ -11,6 +11,7 @@ from loadingdock.testing.records.identity import IdentityContract
 from loadingdock.testing.records.journal import EventContract, IdempotencyContract, LedgerContract
 from loadingdock.testing.records.lists import ListContract
 from loadingdock.testing.records.store import OpenStore, Store
+from loadingdock.testing.records.tables import TableContract
 from loadingdock.testing.records.tenants import TenantContract
 from loadingdock.testing.records.units import UnitContract
 from loadingdock.testing.records.uploads import UploadContract
@@ -26,6 +27,7 @@ class RecordsContract(
     LedgerContract,
     EventContract,
     IdempotencyContract,
+    TableContract,
     HousekeepingContract,
     CallbackContract,
     TenantContract,

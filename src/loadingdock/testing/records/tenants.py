@@ -12,6 +12,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
+from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import DockError
 from loadingdock.core.model import (
     ApiKey,
@@ -35,6 +36,7 @@ from loadingdock.core.ports import FileFilter, Unit
 from loadingdock.testing.records.callbacks import a_callback, a_secret
 from loadingdock.testing.records.identity import a_client, a_key, a_user
 from loadingdock.testing.records.store import HOUR, NOW, Store, StoreContract, a_file, an_entry, an_upload, new_id
+from loadingdock.testing.records.tables import a_table
 
 UNBOUND_PARTS = {"companies", "secrets", "housekeeping"}
 # What they did cannot be seen in what they answer.
@@ -55,6 +57,7 @@ class Belongings:
     job: Job
     callback: Callback
     secret: CallbackSecret
+    table: ContactTable
     attachment: str
     idempotency_key: str
     dedupe_key: str
@@ -73,6 +76,7 @@ class Belongings:
             job=replace(self.job, company_id=id),
             callback=replace(self.callback, company_id=id),
             secret=replace(self.secret, company_id=id),
+            table=replace(self.table, company_id=id),
         )
 
 
@@ -89,6 +93,7 @@ def invented(company: Company) -> Belongings:
         job,
         a_callback(company),
         a_secret(company),
+        a_table(company, name),
         name,
         name,
         name,
@@ -99,7 +104,7 @@ async def belongings(store: Store, company: Company) -> Belongings:
     """Invented, and then put there."""
     its = invented(company)
 
-    async def work(unit: Unit) -> None:
+    async def work(unit: Unit) -> ContactTable:
         await unit.files.add(its.file)
         await unit.uploads.add(its.upload)
         await unit.attachments.add(Attachment(its.file.id, its.attachment, NOW))
@@ -114,10 +119,11 @@ async def belongings(store: Store, company: Company) -> Belongings:
         await unit.audit.add(an_entry(company.id))
         await unit.events.add(NOW, "kind", its.file.id, {})
         await unit.idempotency.begin(its.idempotency_key, "print", NOW)
+        return await unit.tables.add(its.table)
 
-    await store.write(company, work)
+    table = await store.write(company, work)
     (job,) = await store.jobs.claim("worker", lease=HOUR, limit=1, cap=1, now=NOW)
-    return replace(its, job=job, file=replace(its.file, attached=1))
+    return replace(its, job=job, table=table, file=replace(its.file, attached=1))
 
 
 async def everything(store: Store, company: Company, its: Belongings) -> list[Any]:
@@ -137,6 +143,7 @@ async def everything(store: Store, company: Company, its: Belongings) -> list[An
             await unit.callbacks.list(limit=100),
             await unit.callbacks.attempts(its.callback.id),
             await unit.callbacks.secrets(),
+            await unit.tables.list(),
             await unit.audit.list(limit=100),
             await unit.events.after(0, limit=100),
             await unit.jobs.holds(its.job),
@@ -151,6 +158,10 @@ Probe = Callable[[Unit, Belongings], Awaitable[Any]]
 
 async def _added(made: Awaitable[str | None]) -> bool:
     return await made is not None
+
+
+async def _version(added: Awaitable[ContactTable]) -> int:
+    return (await added).version
 
 
 PROBES: dict[tuple[str, str], Probe] = {
@@ -206,6 +217,10 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("callbacks", "add_secret"): lambda unit, its: unit.callbacks.add_secret(
         replace(its.secret, id=new_id()), others_until=NOW
     ),
+    ("tables", "get"): lambda unit, its: unit.tables.get(its.table.code),
+    ("tables", "list"): lambda unit, its: unit.tables.list(),
+    ("tables", "add"): lambda unit, its: _version(unit.tables.add(its.table)),
+    ("tables", "save"): lambda unit, its: unit.tables.save(replace(its.table, name="stolen"), was=its.table.version),
     ("audit", "add"): lambda unit, its: unit.audit.add(replace(an_entry(its.file.company_id), subject="stolen")),
     ("audit", "list"): lambda unit, its: unit.audit.list(limit=9),
     ("events", "add"): lambda unit, its: unit.events.add(NOW, "stolen", its.file.id, {}),

@@ -87,6 +87,11 @@ class PostgresRecords:
     async def sealed(self) -> str:
         return await schema.sealed(self._info)
 
+    @property
+    def place(self) -> tuple[Pool, str]:
+        """Its connections, and libpq's string for a further one: for what lives in the same database."""
+        return self._pool, self._info
+
     def connections(self) -> Connections:
         return self._pool.counted()
 
