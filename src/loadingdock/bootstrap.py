@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING
 from loadingdock import __version__
 from loadingdock.adapters.blobs.local import LocalBlobs
 from loadingdock.adapters.clock import SystemClock
+from loadingdock.adapters.contacts.reading.values import formats
+from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.adapters.moving import CopyLedger, Database, DatabaseRows, SqliteDatabase
+from loadingdock.adapters.outbound import HttpSender, Rules
 from loadingdock.adapters.passwords import Argon2Passwords
 from loadingdock.adapters.presign import SigV4Presigner
 from loadingdock.adapters.ratelimits import place, rate_limiter
@@ -29,12 +32,27 @@ from loadingdock.core import settings as company_settings
 from loadingdock.core.access import Access, AccessSettings
 from loadingdock.core.administration import Administration
 from loadingdock.core.arrivals import JOB, Arrivals, Notices
+from loadingdock.core.callbacks import JOB as CALLBACK
+from loadingdock.core.callbacks import Callbacks
 from loadingdock.core.carrying import Carrier, Progress
+from loadingdock.core.contactports import ContactStore
+from loadingdock.core.contacts import Contacts
+from loadingdock.core.delivery import Delivery
 from loadingdock.core.errors import Conflict
 from loadingdock.core.files import Files
 from loadingdock.core.links import Links
 from loadingdock.core.moving import Move
-from loadingdock.core.ports import BlobStore, Inbox, JobQueue, Records, Scanner, TextExtractor, TypeDetector, Unit
+from loadingdock.core.ports import (
+    BlobStore,
+    CallbackSender,
+    Inbox,
+    JobQueue,
+    Records,
+    Scanner,
+    TextExtractor,
+    TypeDetector,
+    Unit,
+)
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.retention import Lifetimes, Retention
 from loadingdock.core.uploads import Uploads
@@ -50,6 +68,7 @@ if TYPE_CHECKING:
 
 DATABASE = "loadingdock.sqlite3"
 FILES = "files"
+CONTACTS = "contacts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +82,7 @@ class System:
     scanner: Scanner
     detector: TypeDetector
     extractor: TextExtractor
+    sender: CallbackSender
     retention: Retention
     services: Services
     inbox: Inbox | None = None
@@ -72,7 +92,8 @@ class System:
         tools = Tools(self.scanner, self.detector, self.extractor)
         processing = Processing(self.records, self.queue, self.blobs, tools, clock)
         every = settings.sweep_every
-        handlers: dict[str, Handler] = {"process": processing.run}
+        delivery = Delivery(self.records, self.sender, clock, metrics.callback)
+        handlers: dict[str, Handler] = {"process": processing.run, CALLBACK: delivery.run}
         arrivals: tuple[Schedule, ...] = ()  # looked for before uploads are abandoned
         if self.inbox is not None and self.services.notices is not None:
             handlers[JOB] = Arrivals(self.records, self.inbox, self.services.uploads, clock).run
@@ -86,9 +107,16 @@ class System:
                 Schedule("abandon", every, self.retention.abandon_uploads),
                 Schedule("orphans", max(every, timedelta(hours=1)), self.retention.sweep_orphans),
                 Schedule("forget", max(every, timedelta(hours=1)), self.retention.forget),
+                Schedule("forget callbacks", max(every, timedelta(hours=1)), self.services.callbacks.forget),
             ),
             clock,
-            Limits(settings.worker_concurrency, settings.lease, settings.max_attempts, settings.drain),
+            Limits(
+                settings.worker_concurrency,
+                settings.lease,
+                settings.max_attempts,
+                settings.drain,
+                at_most={CALLBACK: max(1, settings.worker_concurrency // 2)},  # receivers may be slow
+            ),
         )
 
 
@@ -101,6 +129,8 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         records = await _records(settings)
         opened.push_async_callback(records.close)
         await records.migrate()
+        store = _contacts(settings, records)
+        opened.push_async_callback(store.close)
         with _of("store"):
             blobs, inbox = _blobs(settings)
         opened.push_async_callback(blobs.close)
@@ -109,6 +139,10 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         opened.push_async_callback(extractor.close)
         with _of("scanner"):
             scanner = _scanner(settings, opened)
+        with _of("callbacks"):
+            rules = Rules.of(settings.callback_allow, settings.callback_ports)
+        sender = HttpSender(rules, clock, timeout=settings.callback_timeout.total_seconds())
+        opened.push_async_callback(sender.close)
         with _of("rate limiter"):
             limiter = rate_limiter(_counted(settings))
         opened.push_async_callback(limiter.close)
@@ -141,6 +175,8 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             uploads=Uploads(records, blobs, detector, clock, asked_after),
             files=Files(records, blobs, clock, asked_after),
             links=Links(records, presigner, access, clock, settings.public_url, inbox if direct else None),
+            callbacks=Callbacks(records, sender, clock),
+            contacts=Contacts(records, store, clock, readable=formats.compiled),
             tokens=tokens,
             records=records,
             jobs=records.jobs,
@@ -158,7 +194,9 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             store_event_secret=settings.store_event_secret.get_secret_value() if settings.store_event_secret else None,
         )
         retention = Retention(records, blobs, clock, Lifetimes(orphan_grace=settings.orphan_grace))
-        yield System(settings, records, records.jobs, blobs, scanner, detector, extractor, retention, services, inbox)
+        yield System(
+            settings, records, records.jobs, blobs, scanner, detector, extractor, sender, retention, services, inbox
+        )
 
 
 def lifetime(
@@ -340,6 +378,14 @@ async def _records(settings: Settings) -> SqliteRecords | PostgresRecords:
     from loadingdock.adapters.records.postgres import PostgresRecords
 
     return await PostgresRecords.open(settings.database_url.get_secret_value(), pool=settings.database_connections)
+
+
+def _contacts(settings: Settings, records: SqliteRecords | PostgresRecords) -> ContactStore:
+    if isinstance(records, SqliteRecords):
+        return SqliteContacts(settings.data / CONTACTS)
+    from loadingdock.adapters.contacts.tables.postgres import PostgresContacts
+
+    return PostgresContacts(*records.place)
 
 
 def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:

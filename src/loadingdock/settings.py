@@ -131,6 +131,19 @@ class Settings(BaseSettings):
     issuers: list[Issuer] = Field(default_factory=list, description="Outside issuers of tokens (JSON list).")
     region: str = Field("us-east-1", description="Region in presigned URLs.")
 
+    callback_allow: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Hosts and networks that callbacks may reach besides public addresses, on any port:"
+        " `hooks.internal`, `10.1.0.0/16`.",
+    )
+    callback_ports: Annotated[list[str], NoDecode] = Field(
+        default_factory=lambda: ["80", "443", "8080", "8443"],
+        description="Ports of public addresses that callbacks may reach; `8000-8999` is possible too.",
+    )
+    callback_timeout: Duration = Field(
+        timedelta(seconds=15), description="How long one attempt to deliver a callback may take."
+    )
+
     max_body: int = Field(64 * 1024**3, gt=0, description="The largest file that any company may send, bytes.")
     body_deadline: Duration = Field(timedelta(hours=6), description="The longest that one request's body may take.")
     body_min_rate: int = Field(1024, ge=0, description="Bytes a second below which a sender is cut off.")
@@ -154,7 +167,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
     log_format: Literal["json", "text"] = Field("json", description="`json`: an object a line; `text`: for a terminal.")
 
-    @field_validator("trusted_proxies", mode="before")
+    @field_validator("trusted_proxies", "callback_allow", "callback_ports", mode="before")
     @classmethod
     def _words(cls, value: object) -> object:
         """A list in an environment variable is written with commas."""

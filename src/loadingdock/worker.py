@@ -11,8 +11,8 @@ import random
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -43,10 +43,13 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
+    """`at_most` of a kind of job run at once: one that waits for others must not hold up those that work."""
+
     concurrency: int
     lease: timedelta
     max_attempts: int
     drain: timedelta
+    at_most: Mapping[str, int] = field(default_factory=dict)
 
 
 class Worker:
@@ -64,7 +67,7 @@ class Worker:
         self._clock = clock
         self._limits = limits
         self._stopping = asyncio.Event()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], str] = {}  # and the kinds of their jobs
         # A name that no other life of this or another process ever has.
         self.name = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
@@ -92,20 +95,28 @@ class Worker:
         if free == 0:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
             return
+        limit, kinds = self._room(free)
         jobs = await self._queue.claim(
             self.name,
             lease=self._limits.lease,
-            limit=free,
+            limit=limit,
             cap=settings.JOB_CAP.default,
             now=self._clock.now(),
-            kinds=tuple(self._handlers),
+            kinds=kinds,
         )
         for job in jobs:
             task = asyncio.create_task(self._work(job))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._running[task] = job.kind
+            task.add_done_callback(self._running.pop)
         if not jobs:
             await self._wait_for_work()
+
+    def _room(self, free: int) -> tuple[int, tuple[str, ...]]:
+        """(how many jobs, of which kinds): no more than each of these kinds has room for, as all may be of one."""
+        running = list(self._running.values())
+        left = {kind: most - running.count(kind) for kind, most in self._limits.at_most.items()}
+        kinds = tuple(kind for kind in self._handlers if left.get(kind, free) > 0)
+        return min(left.get(kind, free) for kind in kinds) if kinds else 0, kinds
 
     async def _wait_for_work(self) -> None:
         wait = asyncio.ensure_future(self._queue.wait(_IDLE))
@@ -144,7 +155,7 @@ class Worker:
             _held(await self._queue.retry(job, run_at=self._clock.now(), error="the worker stopped", counts=False))
             log.info("job given back", job=job.id, kind=job.kind)
         except Delayed as delay:
-            await self._later(job, str(delay), counts=False)
+            await self._later(job, str(delay), counts=False, until=delay.until)
         except (Unavailable, StorageFull) as away:  # whatever the job is, this is not its fault
             seen = away.why if isinstance(away, Unavailable) else ""
             await self._later(job, str(away), counts=False, seen=seen)
@@ -157,11 +168,15 @@ class Worker:
         finally:
             beat.cancel()
 
-    async def _later(self, job: Job, reason: str, *, counts: bool, seen: str = "") -> None:
+    async def _later(
+        self, job: Job, reason: str, *, counts: bool, seen: str = "", until: datetime | None = None
+    ) -> None:
         """`seen` is for the log alone, in place of the reason."""
-        wait = backoff(job.attempts, random.random(), cap=_LONGEST if counts else _SOON)  # noqa: S311 - jitter
-        _held(await self._queue.retry(job, run_at=self._clock.now() + wait, error=reason, counts=counts))
-        seconds = round(wait.total_seconds(), 1)
+        now = self._clock.now()
+        if until is None:
+            until = now + backoff(job.attempts, random.random(), cap=_LONGEST if counts else _SOON)  # noqa: S311 - jitter
+        _held(await self._queue.retry(job, run_at=until, error=reason, counts=counts))
+        seconds = round((until - now).total_seconds(), 1)
         log.info("job delayed", job=job.id, kind=job.kind, reason=seen or reason, seconds=seconds)
 
     async def _beat(self, job: Job, handler: asyncio.Task[None]) -> None:

@@ -100,6 +100,8 @@ ADDRESSED: dict[str, Route] = {
     f"GET {MANAGEMENT}/clients/{{id}}": Route({"id": "client"}, {"id": HEX}),
     f"DELETE {MANAGEMENT}/clients/{{id}}": Route({"id": "client"}, {"id": HEX}, 204),
     f"POST {MANAGEMENT}/jobs/{{id}}/requeue": Route({"id": "job"}, {"id": HEX}, 204),
+    f"GET {MANAGEMENT}/callbacks/{{id}}": Route({"id": "callback"}, {"id": UUID}),
+    f"POST {MANAGEMENT}/callbacks/{{id}}/replay": Route({"id": "callback"}, {"id": UUID}, 202),
     "GET /v1/files/{file_id}/status": document(),
     "GET /v1/files/{file_id}": document(),
     "GET /v1/files/{file_id}/content": document(),
@@ -122,6 +124,8 @@ LISTS: dict[str, tuple[dict[str, str], ...]] = {
     f"GET {MANAGEMENT}/clients": ({},),
     f"GET {MANAGEMENT}/audit": ({}, {"subject": "file"}),
     f"GET {MANAGEMENT}/jobs": ({},),
+    f"GET {MANAGEMENT}/callbacks": ({}, {"subject": "callback_subject"}),
+    f"GET {MANAGEMENT}/callback-secrets": ({},),
     "GET /v1/files": ({},),
     "GET /api_gateway/file-service/{namespace}": ({},),
 }
@@ -134,6 +138,7 @@ WITHOUT = {
     f"POST {MANAGEMENT}/users",
     f"POST {MANAGEMENT}/keys",
     f"POST {MANAGEMENT}/clients",
+    f"POST {MANAGEMENT}/callback-secrets",
     f"GET {MANAGEMENT}/events",
     "GET /v1/files/signed-url",
     "POST /v1/fileUpload",
@@ -168,6 +173,9 @@ def _tenant(service: Service, client: httpx.Client) -> Tenant:
     ids["key"] = made["key"]["id"]
     ids["client"] = client.post(f"{MANAGEMENT}/clients", json={"grants": ["files:read"]}).json()["client_id"]
     ids["job"] = desk.ask(lambda services: _dead_job(services, company.id))
+    ids["callback_subject"] = f"about-{company.code}"
+    ids["callback"] = desk.ask(lambda services: _callback(services, company, ids["callback_subject"]))
+    ids["secret"] = client.post(f"{MANAGEMENT}/callback-secrets").json()["secret"]["id"]
     ids["image"] = f"{company.code}.png"
     client.post(f"{IMAGES}/{ids['image']}", content=samples.png(), headers={"content-type": "image/png"})
     promised = client.get("/v1/files/signed-url", params={"filename": "d.txt"}).json()
@@ -189,6 +197,16 @@ async def _dead_job(services: Services, company_id: int) -> str:
     [job] = await services.jobs.claim("test", lease=timedelta(minutes=1), limit=1, cap=99, now=now, kinds=[kind])
     await services.jobs.bury(job, error="it broke", now=now)
     return job.id
+
+
+async def _callback(services: Services, company: Company, subject: str) -> str:
+    """To where nothing is reached."""
+
+    async def work(unit: Unit) -> str:
+        callback = await services.callbacks.submit(unit, company, "http://127.0.0.1/", "test", b"{}", subject)
+        return callback.id
+
+    return await services.records.write(company.id, work)
 
 
 def _routes(service: Service) -> set[str]:
@@ -228,8 +246,14 @@ def test_nothing_foreign_is_in_a_list(name: str, tenants: tuple[Tenant, Tenant])
     for query in LISTS[name]:
         answer = other.client.request(method, path, params={key: owner.ids[id] for key, id in query.items()})
         assert answer.status_code == 200, answer.text
-        for what in ("company", "user", "file", "alias", "upload", "key", "client", "job", "image", "document", "name"):
+        for what in _SHOWN:
             assert owner.ids[what] not in answer.text, (what, query)
+
+
+_SHOWN = (
+    *("company", "user", "file", "alias", "upload", "key", "client", "job", "callback", "secret", "image", "document"),
+    "name",
+)
 
 
 def test_names_are_each_companys_own(tenants: tuple[Tenant, Tenant]) -> None:

@@ -16,8 +16,10 @@ import typer
 
 from loadingdock.cli import (
     backup,
+    callbacks,
     clients,
     companies,
+    contacts,
     demo,
     doctor,
     fsck,
@@ -25,6 +27,7 @@ from loadingdock.cli import (
     keys,
     move,
     serve,
+    tables,
     users,
     version,
     work,
@@ -45,6 +48,9 @@ for name, noun in {
     "user": users,
     "key": keys,
     "client": clients,
+    "callback": callbacks,
+    "table": tables,
+    "contact": contacts,
     "jobs": jobs,
 }.items():
     app.add_typer(noun.app, name=name)

@@ -64,7 +64,12 @@ class Lost(Exception):
 
 
 class Delayed(Exception):
-    """The job has to wait for something that is not its fault. `str` says for what."""
+    """The job has to wait for something that is not its fault. `str` says for what, `until` how long if that is known:
+    else it is tried again soon."""
+
+    def __init__(self, reason: str, until: datetime | None = None) -> None:
+        super().__init__(reason)
+        self.until = until
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,20 @@ scanner_circuit = Enum(
     states=["closed", "open", "half_open"],
     registry=registry,
 )
+callback_seconds = Histogram(
+    "loadingdock_callback_seconds",
+    "An attempt to deliver a callback, by what came of it: delivered; gone, redirect, status (any other); refused,"
+    " timeout, unreachable, tls, protocol where there was no answer.",
+    ["outcome"],
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
+    registry=registry,
+)
+callbacks_pending = Gauge(
+    "loadingdock_callbacks_pending", "Callbacks neither delivered nor given up.", registry=registry
+)
+callback_age = Gauge(
+    "loadingdock_callbacks_oldest_seconds", "How long the oldest of them has been owed.", registry=registry
+)
 ready = Gauge("loadingdock_ready", "1 if the dependency answers.", ["dependency"], registry=registry)
 
 
@@ -75,6 +89,10 @@ def store(action: str, took: float) -> None:
 
 def scan(address: str, took: float) -> None:
     scan_seconds.labels(address).observe(took)
+
+
+def callback(outcome: str, took: float) -> None:
+    callback_seconds.labels(outcome).observe(took)
 
 
 def circuit(address: str, state: str) -> None:

@@ -136,6 +136,10 @@ async def _refresh(services: Services, readiness: Readiness) -> None:
         metrics.jobs_running.set(running)
         metrics.jobs_dead.set(dead)
         metrics.job_age.set(age)
+    if "database" not in readiness.down:
+        pending, age = await services.callbacks.backlog()
+        metrics.callbacks_pending.set(pending)
+        metrics.callback_age.set(age)
     if "store" not in readiness.down and (free := await services.blobs.free_bytes()) is not None:
         metrics.store_free.set(free)
 

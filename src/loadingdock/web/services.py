@@ -11,6 +11,8 @@ from typing import Any
 from loadingdock.core.access import Access
 from loadingdock.core.administration import Administration
 from loadingdock.core.arrivals import Notices
+from loadingdock.core.callbacks import Callbacks
+from loadingdock.core.contacts import Contacts
 from loadingdock.core.files import Files
 from loadingdock.core.links import Links
 from loadingdock.core.model import CompanySetting
@@ -34,6 +36,8 @@ class Services:
     uploads: Uploads
     files: Files
     links: Links
+    callbacks: Callbacks
+    contacts: Contacts
     tokens: Tokens
     records: Records
     jobs: JobQueue

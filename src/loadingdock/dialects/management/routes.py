@@ -7,11 +7,13 @@ from fastapi import FastAPI
 from loadingdock.dialects.management import (
     administration,
     attachments,
+    callbacks,
     contents,
     events,
     files,
     journal,
     receiving,
+    tables,
     uploads,
 )
 from loadingdock.dialects.management.wire import API, PREFIX, render
@@ -40,7 +42,7 @@ count: they are received again, compared by their digest and dropped.
 def build(services: Services) -> FastAPI:
     app = application(dialect, _DESCRIPTION)
     app.state.services = services
-    for part in (files, contents, attachments, receiving, uploads, events, administration, journal):
+    for part in (files, contents, attachments, receiving, uploads, events, callbacks, tables, administration, journal):
         app.include_router(part.routes, prefix=PREFIX)
     return app
 

@@ -1,0 +1,345 @@
+"""What is reached, and what becomes of receivers and resolvers that mean ill."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from loadingdock.adapters.outbound import HttpSender, Rules
+from loadingdock.adapters.outbound.connecting import Resolve
+from loadingdock.core.errors import InvalidInput
+from loadingdock.testing.clock import SetClock
+from tests.engines.certificates import certify
+from tests.receiver import Behaviour, Receiver, drips, floods, hangs, resets, says, sends
+
+HEADERS = {"content-type": "application/json", "webhook-id": "7"}
+BODY = b'{"name":"\xc3\xbc"}'
+SHORT = 1.0  # seconds for a request that will not be answered
+LONG = 30.0
+
+
+class Resolver:
+    """Says each time what comes next, the last of it for good."""
+
+    def __init__(self, *answers: Sequence[str]) -> None:
+        self._answers = list(answers)
+        self.asked: list[str] = []
+
+    async def __call__(self, host: str) -> Sequence[str]:
+        self.asked.append(host)
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+
+async def nobody(host: str) -> Sequence[str]:
+    raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+
+async def no_name_server(host: str) -> Sequence[str]:
+    raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+
+@asynccontextmanager
+async def sender(
+    *allow: str,
+    resolve: Resolve | None = None,
+    timeout: float = LONG,
+    ports: Sequence[str] = ("80", "443"),
+    tls: ssl.SSLContext | None = None,
+) -> AsyncIterator[HttpSender]:
+    opened = HttpSender(Rules.of(allow, ports), SetClock(), timeout=timeout, resolve=resolve, tls=tls)
+    try:
+        yield opened
+    finally:
+        await opened.close()
+
+
+# --- what is sent, and what comes of it ---
+
+
+async def test_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with Receiver() as receiver:
+        async with sender("127.0.0.1") as out:
+            answer = await out.post(receiver.url("/a/../b?x=1&y=%2F"), HEADERS, BODY)
+        (got,) = receiver.received
+    assert (answer.status, answer.fault, answer.error, answer.retry_after) == (204, None, None, None)
+    assert got.target == "/a/../b?x=1&y=%2F"
+    assert got.body == BODY
+    assert got.headers.pop("user-agent").startswith("loadingdock/")
+    assert got.headers == {
+        **HEADERS,
+        "host": f"127.0.0.1:{receiver.port}",
+        "accept": "*/*",
+        "connection": "close",
+        "content-length": str(len(BODY)),
+    }
+
+
+@pytest.mark.security(29)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    with Receiver() as elsewhere, Receiver(says(status, f"Location: {elsewhere.url()}")) as receiver:
+        async with sender("127.0.0.1") as out:
+            assert (await out.post(receiver.url(), HEADERS, BODY)).status == status
+        assert elsewhere.received == []
+
+
+BADLY: dict[str, tuple[Behaviour, str]] = {
+    "resets": (resets, "unreachable"),
+    "ends without a word": (sends(b""), "protocol"),
+    "hangs": (hangs, "timeout"),
+    "speaks no HTTP": (sends(b"220 smtp ready\r\n" * 9), "protocol"),
+    "drips its head": (drips(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), "timeout"),
+    "has a head without an end": (floods(b"HTTP/1.1 200 OK\r\nX: "), "protocol"),
+    "has ten thousand headers": (says(200, *(f"X-{n}: {'y' * 20}" for n in range(10_000))), "protocol"),
+    "says wait for good": (drips(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100), "timeout"),
+    "splits its head": (sends(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"), "protocol"),
+}
+
+
+@pytest.mark.security(29)
+@pytest.mark.parametrize("name", BADLY)
+async def test_a_receiver_that_answers_badly(name: str) -> None:
+    behaviour, fault = BADLY[name]
+    with Receiver(behaviour) as receiver:
+        async with sender("127.0.0.1", timeout=SHORT if fault == "timeout" else LONG) as out:
+            answer = await out.post(receiver.url(), HEADERS, BODY)
+    assert (answer.status, answer.fault) == (None, fault)
+    assert answer.error
+    assert timedelta() <= answer.took < timedelta(seconds=LONG)
+
+
+@pytest.mark.security(29)
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        floods(b"HTTP/1.1 200 OK\r\n\r\n"),
+        floods(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"),
+        drips(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+        sends(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense"),
+        sends(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx"),
+        sends(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\nbomb"),
+        hangs,
+    ],
+    ids=["flood", "huge", "drip", "broken", "cut", "gzip", "hang"],
+)
+async def test_a_status_stands_whatever_the_body(behaviour: Behaviour) -> None:
+    """And the body is not taken: some of it, for a second at most."""
+    if behaviour is hangs:
+
+        def then_hangs(connection: socket.socket, over: object) -> None:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+            hangs(connection, over)  # type: ignore[arg-type]  # the event is handed on as it came
+
+        behaviour = then_hangs
+    with Receiver(behaviour) as receiver:
+        async with sender("127.0.0.1") as out:
+            answer = await out.post(receiver.url(), HEADERS, BODY)
+    assert answer.status == 200
+    assert answer.took < timedelta(seconds=LONG)
+
+
+@pytest.mark.security(29)
+async def test_nothing_of_an_answer_is_kept() -> None:
+    secret = b"inner-page"
+    with Receiver(says(500, f"X-Inner: {secret.decode()}", body=secret), sends(b"junk " + secret)) as receiver:
+        async with sender("127.0.0.1") as out:
+            for _ in range(2):
+                assert secret.decode() not in repr(await out.post(receiver.url(), HEADERS, BODY))
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("120", 120),
+        ("0", 0),
+        ("Fri, 02 Jan 2026 03:05:05 GMT", 60),
+        ("Fri, 02 Jan 2026 03:03:05 GMT", 0),
+        ("Fri, 02 Jan 2026 05:05:05 +0200", 60),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("9" * 30, None),
+    ],
+)
+async def test_when_to_come_again(header: str, seconds: int | None) -> None:
+    with Receiver(says(503, f"Retry-After: {header}")) as receiver:
+        async with sender("127.0.0.1") as out:
+            answer = await out.post(receiver.url(), HEADERS, BODY)
+    assert answer.retry_after == (None if seconds is None else timedelta(seconds=seconds))
+
+
+async def test_nobody_there() -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{reserved.getsockname()[1]}/"
+        async with sender("127.0.0.1") as out:
+            answer = await out.post(url, HEADERS, BODY)
+    assert (answer.fault, answer.error) == ("unreachable", "No connection could be made.")
+
+
+async def test_the_next_address_is_tried() -> None:
+    with Receiver(host="127.0.0.2") as receiver:
+        async with sender("127.0.0.0/8", resolve=Resolver(["127.0.0.3", "127.0.0.2"])) as out:
+            answer = await out.post(receiver.url(host="two.example"), HEADERS, BODY)
+    assert answer.status == 204
+
+
+@pytest.mark.parametrize("resolve", [nobody, no_name_server, Resolver([])])
+async def test_a_name_that_is_not_resolved_is_tried_again_later(resolve: Resolve) -> None:
+    async with sender(resolve=resolve) as out:
+        answer = await out.post("https://a.example/", HEADERS, BODY)
+    assert (answer.fault, answer.error) == ("unreachable", "The host's name was not resolved.")
+
+
+async def test_the_systems_resolver_is_asked() -> None:
+    with Receiver() as receiver:
+        async with sender("localhost") as out:
+            assert (await out.post(receiver.url(host="localhost"), HEADERS, BODY)).status == 204
+        async with sender() as out:
+            with pytest.raises(InvalidInput, match="an address that is not public"):
+                await out.check("http://localhost/")
+
+
+# --- the guard ---
+
+
+@pytest.mark.security(29)
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://127.0.0.1/", "http://[::1]/", "http://10.0.0.1/", "http://169.254.169.254/latest/meta-data/"),
+        *("http://[::ffff:127.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://0.0.0.0/"),
+        *("http://[2001:0:4136:e378:8000:63bf:3fff:fdd2]/", "http://224.0.0.1/", "http://[ff02::1]/"),
+        *("http://1.1.1.1:22/", "ftp://1.1.1.1/", "http://2130706433/", "http://[localhost]/", "http://u:p@1.1.1.1/"),
+    ],
+)
+async def test_refused_at_submission_and_again_at_connection(url: str) -> None:
+    async with sender(resolve=nobody) as out:
+        with pytest.raises(InvalidInput, match=r"^The callback URL cannot be used: .+\.$") as caught:
+            await out.check(url)
+        answer = await out.post(url, HEADERS, BODY)
+    assert caught.value.field == "callback"
+    assert (answer.status, answer.fault) == (None, "refused")
+
+
+@pytest.mark.security(29)
+async def test_a_name_that_leads_inside_is_refused() -> None:
+    with Receiver() as receiver:
+        for found in (["127.0.0.1"], ["1.1.1.1", "127.0.0.1"], ["127.0.0.1", "1.1.1.1"], ["::ffff:127.0.0.1"]):
+            async with sender(resolve=Resolver(found), ports=[str(receiver.port)]) as out:
+                url = receiver.url(host="rebind.example")
+                with pytest.raises(InvalidInput, match="an address that is not public"):
+                    await out.check(url)
+                answer = await out.post(url, HEADERS, BODY)
+            assert answer.fault == "refused"
+            assert "127.0.0.1" not in str(answer.error)
+        assert receiver.received == []
+
+
+@pytest.mark.security(29)
+async def test_a_name_that_changes_after_its_submission_is_refused() -> None:
+    resolver = Resolver(["1.1.1.1"], ["127.0.0.1"])
+    with Receiver() as receiver:
+        async with sender(resolve=resolver, ports=[str(receiver.port)]) as out:
+            url = await out.check(receiver.url(host="rebind.example"))
+            answer = await out.post(url, HEADERS, BODY)
+        assert receiver.received == []
+    assert answer.fault == "refused"
+    assert resolver.asked == ["rebind.example"] * 2
+
+
+@pytest.mark.security(29)
+async def test_rebinding_reaches_only_the_address_that_was_checked() -> None:
+    """The resolver is asked once for a connection; what it would have said next is not reached."""
+    resolver = Resolver(["127.0.0.2"], ["127.0.0.1"])
+    with Receiver(host="127.0.0.2") as checked, Receiver(host="127.0.0.1", port=checked.port) as inside:
+        async with sender("127.0.0.2", resolve=resolver) as out:
+            answer = await out.post(checked.url(host="rebind.example"), HEADERS, BODY)
+        assert answer.status == 204
+        assert len(checked.received) == 1
+        assert checked.received[0].headers["host"] == f"rebind.example:{checked.port}"
+        assert inside.received == []
+    assert resolver.asked == ["rebind.example"]
+
+
+@pytest.mark.security(29)
+async def test_an_address_is_never_resolved() -> None:
+    resolver = Resolver(["127.0.0.1"])
+    with Receiver(host="127.0.0.2") as receiver:
+        async with sender("127.0.0.2", resolve=resolver) as out:
+            assert (await out.post(receiver.url(), HEADERS, BODY)).status == 204
+    assert resolver.asked == []
+
+
+async def test_a_name_is_judged_at_its_submission() -> None:
+    async with sender(resolve=Resolver(["1.1.1.1"])) as out:
+        assert await out.check("HTTPS://Receiver.example:443/x#y") == "https://receiver.example/x"
+    async with sender(resolve=nobody) as out:
+        with pytest.raises(InvalidInput, match="its host does not exist"):
+            await out.check("https://a.example/")
+    async with sender(resolve=no_name_server) as out:  # whether it exists is not known
+        assert await out.check("https://a.example/") == "https://a.example/"
+    async with sender("inner", resolve=nobody) as out:
+        assert await out.check("http://inner:99/") == "http://inner:99/"
+
+
+async def test_a_name_server_that_hangs_holds_up_nobody() -> None:
+    async def hanging(host: str) -> Sequence[str]:
+        await asyncio.Event().wait()
+        return []
+
+    async with sender(resolve=hanging, timeout=SHORT / 10) as out:
+        assert (await out.post("https://a.example/", HEADERS, BODY)).fault == "timeout"
+
+
+# --- TLS ---
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> ssl.SSLContext:
+    certify(tmp_path, "hooks.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate.pem", tmp_path / "key.pem")
+    return context
+
+
+@pytest.mark.security(29)
+async def test_tls_is_verified_against_the_name(served: ssl.SSLContext, tmp_path: Path) -> None:
+    resolve = Resolver(["127.0.0.1"])
+    with Receiver(tls=served) as receiver:
+        async with sender(
+            "127.0.0.1", resolve=resolve, tls=ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        ) as out:
+            assert (await out.post(receiver.url(host="hooks.example"), HEADERS, BODY)).status == 204
+            other = await out.post(receiver.url(host="other.example"), HEADERS, BODY)
+            number = await out.post(receiver.url(), HEADERS, BODY)
+        async with sender("127.0.0.1", resolve=resolve) as out:
+            stranger = await out.post(receiver.url(host="hooks.example"), HEADERS, BODY)
+        assert len(receiver.received) == 1
+    assert other.fault == number.fault == stranger.fault == "tls"
+    assert "Hostname mismatch" in str(other.error)
+    assert str(stranger.error).startswith("The certificate is not to be trusted: ")
+
+
+async def test_what_speaks_no_tls(served: ssl.SSLContext) -> None:
+    with Receiver() as receiver:
+        async with sender("127.0.0.1", tls=ssl.create_default_context()) as out:
+            answer = await out.post(receiver.url().replace("http:", "https:"), HEADERS, BODY)
+    assert answer.fault in {"tls", "unreachable"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_open() -> Iterator[None]:
+    """An unclosed connection is a ResourceWarning once it is collected, and so an error."""
+    yield
+    gc.collect()
