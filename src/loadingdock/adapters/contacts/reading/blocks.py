@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loadingdock.adapters.contacts.reading.decoding import Decoder
 from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
-from loadingdock.adapters.contacts.reading.tokens import Records, Region
+from loadingdock.adapters.contacts.reading.records import Records
+from loadingdock.adapters.contacts.reading.tokens import Region
 
 _MARGIN = 16  # bytes: what a quote at the limit is followed by, too
 
@@ -29,9 +33,9 @@ class Block:
         """The file's own bytes of a record, without the line end; the first of them if the line is too long."""
         return self.decoder.original(self.text[self.records.begin[record] : self.records.end[record]])
 
-    def offset(self, position: int) -> int:
-        """Where in the file an undecodable byte is."""
-        return self.decoder.offset(self.text[position : len(self.text) - self.unended] + self.rest)
+    def offsets(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in the file undecodable bytes are."""
+        return self.decoder.offsets(self.text[: len(self.text) - self.unended] + self.rest, positions)
 
 
 def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: Limits) -> Iterator[Block]:

@@ -14,8 +14,8 @@ from loadingdock.adapters.contacts.reading.blocks import Block
 from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
 from loadingdock.adapters.contacts.reading.faults import error, faults
 from loadingdock.adapters.contacts.reading.outcome import RejectedRow, RowError
+from loadingdock.adapters.contacts.reading.records import Records
 from loadingdock.adapters.contacts.reading.rules import ColumnRule
-from loadingdock.adapters.contacts.reading.tokens import Records
 from loadingdock.adapters.contacts.reading.values.converters import converter
 from loadingdock.adapters.contacts.reading.values.converting import convert
 

@@ -11,11 +11,12 @@ import codecs
 import re
 import sys
 import threading
-from collections import deque
+from array import array
 from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loadingdock.adapters.contacts.reading.outcome import FileRefused
 
@@ -42,8 +43,9 @@ class Decoder(Protocol):
     def original(self, working: bytes) -> bytes:
         """The file's own bytes of a record."""
 
-    def offset(self, rest: bytes) -> int:
-        """Where in the file the bytes lie that `rest`, the undecoded byte and all after it, begins with."""
+    def offsets(self, text: bytes, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in the file the undecodable bytes are that stand at these positions of `text`, the last of what has
+        been decoded."""
 
     def release(self, rest: bytes) -> None:
         """Nothing before `rest` will be asked for again."""
@@ -95,8 +97,8 @@ class _Utf8:
     def original(self, working: bytes) -> bytes:
         return working
 
-    def offset(self, rest: bytes) -> int:
-        return self._seen - len(rest)
+    def offsets(self, text: bytes, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._seen - len(text) + positions
 
     def release(self, rest: bytes) -> None: ...
 
@@ -131,9 +133,10 @@ class _Table:
     def original(self, working: bytes) -> bytes:
         return _encoded(working, self._name)
 
-    def offset(self, rest: bytes) -> int:
-        continuing = np.count_nonzero((np.frombuffer(rest, np.uint8) & 0xC0) == 0x80)
-        return self._seen - len(rest) + int(continuing)
+    def offsets(self, text: bytes, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        characters = np.cumsum((np.frombuffer(text, np.uint8) & 0xC0) != 0x80)  # up to and with each byte
+        offsets: NDArray[np.int64] = self._seen - characters[-1] + characters[positions] - 1
+        return offsets
 
     def release(self, rest: bytes) -> None: ...
 
@@ -145,7 +148,7 @@ class _Codec:
         self._name = name
         self._inner = codecs.getincrementaldecoder(name)(_HANDLER)
         self._seen = skipped
-        self._escaped: deque[int] = deque()  # the offset of each, since the last release
+        self._escaped = array("q")  # the offset of each, since the last release
 
     def decode(self, data: bytes, final: bool = False) -> bytes:
         self._seen += len(data)
@@ -161,19 +164,21 @@ class _Codec:
     def original(self, working: bytes) -> bytes:
         return _encoded(working, self._name)
 
-    def offset(self, rest: bytes) -> int:
-        return self._escaped[-_escapes(rest)]
+    def offsets(self, text: bytes, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        escapes = np.flatnonzero(_escapes(text))
+        known = np.frombuffer(self._escaped, np.int64)
+        return known[known.size - escapes.size + escapes.searchsorted(positions)]
 
     def release(self, rest: bytes) -> None:
-        left = _escapes(rest) if self._escaped else 0
-        while len(self._escaped) > left:
-            self._escaped.popleft()
+        if self._escaped:
+            del self._escaped[: len(self._escaped) - int(np.count_nonzero(_escapes(rest)))]
 
 
-def _escapes(working: bytes) -> int:
-    """How many bytes are escaped there: ED with B0 or more behind it is no character's beginning."""
+def _escapes(working: bytes) -> NDArray[np.bool_]:
+    """Where a byte is escaped: ED with B0 or more behind it is no character's beginning."""
     data = np.frombuffer(working, np.uint8)
-    return int(np.count_nonzero((data[:-1] == 0xED) & (data[1:] >= 0xB0)))
+    found: NDArray[np.bool_] = (data[:-1] == 0xED) & (data[1:] >= 0xB0)
+    return found
 
 
 def _encoded(working: bytes, name: str) -> bytes:

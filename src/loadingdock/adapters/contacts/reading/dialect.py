@@ -45,5 +45,5 @@ class Limits:
     """How many times its size a compressed file may hold, once that is more than 32 MiB."""
     rows: int = 32_768
     """Good rows in a batch, at most."""
-    block: int = MIB
+    block: int = 2 * MIB
     """Bytes that are worked on at once, unless one record is longer."""

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from loadingdock.adapters.contacts.reading.blocks import Block
 from loadingdock.adapters.contacts.reading.dialect import Limits
 from loadingdock.adapters.contacts.reading.outcome import RowError
-from loadingdock.adapters.contacts.reading.tokens import Broken, Records
+from loadingdock.adapters.contacts.reading.records import Broken, Records
 
 _NONE, _RAGGED, _LONG_FIELD, _NUL, _UNDECODABLE, _BROKEN = range(6)
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """By record: what it is, and where: the index of a field, or a position in the block's text."""
+    """By record: what it is, and where: the index of a field, or an offset in the file."""
 
     kind: NDArray[np.uint8]
     where: NDArray[np.int64]
@@ -73,6 +73,8 @@ def _mark_undecodable(found: Faults, block: Block) -> None:
         except UnicodeDecodeError as error:
             found.kind[row] = _UNDECODABLE
             found.where[row] = begin + error.start
+    bad = found.kind == _UNDECODABLE
+    found.where[bad] = block.offsets(found.where[bad])
 
 
 def error(block: Block, found: Faults, row: int, names: tuple[str, ...], limits: Limits) -> RowError:
@@ -83,11 +85,10 @@ def error(block: Block, found: Faults, row: int, names: tuple[str, ...], limits:
     where = int(found.where[row])
     match found.kind[row]:
         case kind if kind == _UNDECODABLE:
-            offset = block.offset(where)
             return RowError(
                 None,
                 "undecodable",
-                f"The byte at offset {offset} of the file is no character of its encoding: name the encoding that the"
+                f"The byte at offset {where} of the file is no character of its encoding: name the encoding that the"
                 " file has, or save it in the one that is named.",
             )
         case kind if kind == _NUL:

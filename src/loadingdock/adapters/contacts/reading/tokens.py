@@ -12,54 +12,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from loadingdock.adapters.contacts.reading.dialect import Dialect
+from loadingdock.adapters.contacts.reading.records import Broken, Flags, Positions, Records, joined
 
-Positions: TypeAlias = NDArray[np.int32]
-Flags: TypeAlias = NDArray[np.bool_]
 _LF, _CR = 10, 13
 _SHOWN = 4096
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A record whose quotes are not the grammar's or that is too long, so that it is one physical line: `code`, the
-    field it happens in, from 1, and how many lines further down."""
-
-    code: str
-    field: int
-    lines: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Positions are bytes in the region; `line` counts line ends before a record. Blank lines are left out.
-
-    Field `first[r] + j` is `starts[...]:ends[...]`, without its quotes; where `escaped` it has doubled quotes. The
-    records in `broken` have no fields.
-    """
-
-    starts: Positions
-    ends: Positions
-    escaped: Flags | None
-    first: Positions
-    count: Positions
-    begin: Positions
-    end: Positions
-    line: Positions
-    broken: dict[int, Broken]
-
-    def part(self, records: slice) -> Records:
-        """Some records that follow each other, with all of the fields."""
-        first, last, _ = records.indices(self.begin.size)
-        broken = {at - first: one for at, one in self.broken.items() if first <= at < last}
-        first_fields, count, line = self.first[records], self.count[records], self.line[records]
-        begin, end = self.begin[records], self.end[records]
-        return Records(self.starts, self.ends, self.escaped, first_fields, count, begin, end, line, broken)
 
 
 class Region:
@@ -85,12 +46,13 @@ class Region:
         # Each is known by the place of its last byte.
         self._separators = self._last_bytes(separator)
         self._quotes = self._last_bytes(quote) if quote and quote in text else None
-        structural = self._separators | self._line_ends
+        # With separators of one byte nobody asks for them alone.
+        self._structural = self._separators.copy() if self._separator_width > 1 else self._separators
+        self._structural |= self._line_ends
         if self._quotes is not None:
-            structural |= self._quotes
-        self._structural = structural
-        self._at = np.flatnonzero(structural).astype(np.int32)
-        self._is_line_end = self._line_ends[self._at]
+            self._structural |= self._quotes
+        self._at = np.flatnonzero(self._structural)
+        self._is_line_end = self._line_ends.take(self._at)
 
     def _last_bytes(self, character: bytes) -> Flags:
         found: Flags = self._text == character[-1]
@@ -103,78 +65,87 @@ class Region:
     @cached_property
     def _is_quote(self) -> Flags:
         assert self._quotes is not None
-        return self._quotes[self._at]
+        return self._quotes.take(self._at)
 
     @cached_property
-    def _counted(self) -> Positions:
-        """Quotes up to and with each structural character."""
-        return np.cumsum(self._is_quote, dtype=np.int32)
+    def _quotes_at(self) -> Positions:
+        """Indices into `_at`."""
+        return np.flatnonzero(self._is_quote)
 
     @cached_property
-    def _misplaced(self) -> tuple[Flags, Flags]:
-        """Quotes that could not open a value, and quotes that could not close one."""
-        at = self._at[self._is_quote]
-        before = at - self._quote_width
-        opens = (before < 0) | self._structural[before]
-        first_bytes = self._structural.copy()
-        if self._returns is not None:
-            first_bytes |= self._returns
+    def _others_at(self) -> tuple[Positions, Positions]:
+        """Indices into `_at` of all but quotes, and how many quotes are before each."""
+        others = np.flatnonzero(~self._is_quote)
+        return others, others - np.arange(others.size)
+
+    @cached_property
+    def _first_bytes(self) -> Flags:
+        """Where something structural begins."""
+        firsts = self._structural
         for flags, width in ((self._separators, self._separator_width), (self._quotes, self._quote_width)):
             if width > 1 and flags is not None:
-                first_bytes[: 1 - width] |= flags[width - 1 :]
-        closes = first_bytes[at + 1]
-        return ~opens, ~closes
+                firsts = firsts.copy() if firsts is self._structural else firsts
+                firsts[: 1 - width] |= flags[width - 1 :]
+        return firsts if self._returns is None else firsts | self._returns
 
     @cached_property
     def _ends_of_lines(self) -> Positions:
         """Indices into `_at`."""
-        return np.flatnonzero(self._is_line_end).astype(np.int32)
+        return np.flatnonzero(self._is_line_end)
 
-    def _way(self, before: int) -> _Way:
-        """The way of counting of a record that the structural character `before` ends the one before of."""
-        odd = 0 if self._quotes is None or before < 0 else int(self._counted[before]) & 1
+    def _quotes_before(self, at: int) -> int:
+        return 0 if self._quotes is None else int(self._quotes_at.searchsorted(at))
+
+    def _way(self, at: int) -> _Way:
+        """The way of counting for a record that begins with this structural character, or before it."""
+        odd = self._quotes_before(at) & 1
         if odd not in self._ways:
             self._ways[odd] = self._count(odd)
         return self._ways[odd]
 
     def _count(self, odd: int) -> _Way:
+        none = np.empty(0, np.int64)
         if self._quotes is None:
-            ends = np.arange(self._at.size, dtype=np.int32)
-            return _Way(ends, self._ends_of_lines, np.empty(0, np.int32))
-        quote = self._is_quote
-        inside = (self._counted - quote) & 1 != odd
-        ends = np.flatnonzero(~(quote | inside)).astype(np.int32)
-        cannot_open, cannot_close = self._misplaced
-        wrong = np.where(inside[quote], cannot_close, cannot_open)
-        return _Way(ends, ends[self._is_line_end[ends]], np.flatnonzero(quote)[wrong].astype(np.int32))
+            return _Way(None, none, self._ends_of_lines, self._ends_of_lines, none)
+        ends, quotes = self._others_at
+        outside = quotes & 1 == odd
+        if not outside.all():
+            ends, quotes = ends[outside], quotes[outside]
+        last = np.flatnonzero(self._is_line_end.take(ends))
+        opening, closing = self._quotes_at[odd::2], self._quotes_at[1 - odd :: 2]
+        before = self._at.take(opening) - self._quote_width
+        cannot_open = opening[~(self._structural.take(before) | (before < 0))]
+        cannot_close = closing[~self._first_bytes.take(self._at.take(closing) + 1)]
+        misplaced = np.sort(np.concatenate((cannot_open, cannot_close)))
+        return _Way(ends, quotes, ends.take(last), last, misplaced)
 
     def records(self) -> Records:
-        return _joined(list(self._runs()))
+        return joined(list(self._runs()))
 
     def _runs(self) -> Iterator[Records]:
         """Records between broken ones, and broken ones."""
         at, lines = 0, self._ends_of_lines  # `at`: which structural character is the next
         start = 0  # the byte it all begins with
         while start < self._text.size:
-            way = self._way(at - 1)
-            wrong = int(np.searchsorted(way.wrong, at))
-            misplaced = int(way.wrong[wrong]) if wrong < way.wrong.size else None
-            low = int(np.searchsorted(way.records, at))
-            high = way.records.size if misplaced is None else int(np.searchsorted(way.records, misplaced))
+            way = self._way(at)
+            wrong = int(way.misplaced.searchsorted(at))
+            misplaced = int(way.misplaced[wrong]) if wrong < way.misplaced.size else None
+            low = int(way.records.searchsorted(at))
+            high = way.records.size if misplaced is None else int(way.records.searchsorted(misplaced))
             high = self._within_limit(way.records[low:high], start) + low
             if high > low:
-                yield self._between(way, at, start, way.records[low:high])
+                yield self._between(way, at, start, slice(low, high))
                 at = int(way.records[high - 1]) + 1
                 start = int(self._at[at - 1]) + 1
                 if start == self._text.size:
                     break
             if misplaced is None and high == way.records.size and not self._last:
                 break
-            line = int(lines[np.searchsorted(lines, at)])
+            line = int(lines[lines.searchsorted(at)])
             yield self._broken(way, at, start, line, misplaced)
             at, start = line + 1, int(self._at[line]) + 1
         self.taken = start
-        self.lines = int(np.searchsorted(lines, at))
+        self.lines = int(lines.searchsorted(at))
 
     def _within_limit(self, ends: Positions, start: int) -> int:
         """How many records there are before the first that is too long."""
@@ -184,7 +155,9 @@ class Region:
         long = np.flatnonzero(self._ends_before(at) - self._starts(at, start) > self._limit)
         return int(long[0]) if long.size else int(ends.size)
 
-    def _starts(self, at: Positions, start: int) -> Positions:
+    @staticmethod
+    def _starts(at: Positions, start: int) -> Positions:
+        """What begins behind each of these, but for the last, and before the first with `start`."""
         starts = np.empty_like(at)
         starts[:1] = start
         starts[1:] = at[:-1] + 1
@@ -194,35 +167,32 @@ class Region:
         """Where a field or record ends whose separator or line end has its last byte there."""
         ends = at
         if self._separator_width > 1:
-            ends = ends - np.int32(self._separator_width - 1) * self._separators[at]
+            ends = ends - (self._separator_width - 1) * self._separators.take(at)
         if self._returns is not None:
-            ends = ends - ((self._text[at] == _LF) & (at > 0) & self._returns[at - 1])
+            ends = ends - ((self._text.take(at) == _LF) & (at > 0) & self._returns[at - 1])
         return ends
 
-    def _between(self, way: _Way, at: int, start: int, records: Positions) -> Records:
-        """The records that end where `records` say; the first begins with the byte `start`."""
-        low, high = np.searchsorted(way.ends, (at, records[-1] + 1))
-        terminators = way.ends[low:high]
-        ends_at = self._at[terminators]
+    def _between(self, way: _Way, at: int, start: int, records: slice) -> Records:
+        """Records that nothing is wrong with; the first begins with the byte `start`."""
+        ended = way.records[records]
+        fields = way.before(at)
+        last = way.last[records] - fields
+        first = self._starts(last, 0)
+        terminators = slice(fields, fields + int(last[-1]) + 1)
+        ends_at = self._at[terminators] if way.ends is None else self._at.take(way.ends[terminators])
         starts, ends = self._starts(ends_at, start), self._ends_before(ends_at)
-        last = np.searchsorted(terminators, records).astype(np.int32)
-        first = np.zeros_like(last)
-        first[1:] = last[:-1] + 1
-        begin, end = starts[first], ends[last]
+        begin, end = starts.take(first), ends.take(last)
+        line = self._ends_of_lines.searchsorted(at) + np.arange(ended.size)
         escaped: Flags | None = None
-        if self._quotes is None:
-            line = np.arange(records.size, dtype=np.int32) + np.int32(np.searchsorted(self._ends_of_lines, at))
-        else:
-            counted = self._counted[terminators]
-            before = np.empty_like(counted)
-            before[0] = self._counted[at - 1] if at else 0
-            before[1:] = counted[:-1]
-            quotes = counted - before
-            width = np.int32(self._quote_width) * (quotes > 0)
+        if way.ends is not None:
+            quotes = way.quotes[terminators].copy()
+            quotes[1:] -= way.quotes[terminators][:-1]
+            quotes[0] -= self._quotes_before(at)
+            width = self._quote_width * (quotes > 0)
             starts, ends = starts + width, ends - width
-            if bool((quotes > 2).any()):
-                escaped = quotes > 2
-            line = np.searchsorted(self._ends_of_lines, np.concatenate(([at], records[:-1] + 1))).astype(np.int32)
+            many = quotes > 2
+            escaped = many if many.any() else None
+            line[1:] = self._ends_of_lines.searchsorted(ended[:-1]) + 1
         count = last - first + 1
         kept = begin != end
         if not kept.all():
@@ -231,60 +201,41 @@ class Region:
 
     def _broken(self, way: _Way, at: int, start: int, line: int, misplaced: int | None) -> Records:
         end = int(self._ends_before(self._at[line : line + 1])[0])
-        number = int(np.searchsorted(self._ends_of_lines, at))
-        first = int(np.searchsorted(way.ends, at))
+        number = int(self._ends_of_lines.searchsorted(at))
+        fields = way.before(at)
         if end - start > self._limit:
             broken = Broken("record_too_long", 0)
             end = start + _beginning(self._text[start : start + _SHOWN + 1], self._limit)
         elif misplaced is not None and self._at[misplaced] - start < self._limit:
             # With quotes before it that open as many as close, it should have opened a value itself.
-            before = int(self._counted[misplaced]) - 1 - (int(self._counted[at - 1]) if at else 0)
+            before = self._quotes_before(misplaced) - self._quotes_before(at)
             broken = Broken(
                 "text_after_quote" if before % 2 else "quote_in_value",
-                int(np.searchsorted(way.ends, misplaced)) - first + 1,
-                int(np.searchsorted(self._ends_of_lines, misplaced)) - number,
+                way.before(misplaced) - fields + 1,
+                int(self._ends_of_lines.searchsorted(misplaced)) - number,
             )
         else:
-            broken = Broken("unclosed_quote", int(np.searchsorted(way.ends, line)) - first + 1)
-        none = np.empty(0, np.int32)
-        one = np.array([start, end, number, 0], np.int32)
+            broken = Broken("unclosed_quote", way.before(line) - fields + 1)
+        none = np.empty(0, np.int64)
+        one = np.array([start, end, number, 0])
         return Records(none, none, None, one[3:], one[3:], one[:1], one[1:2], one[2:3], {0: broken})
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Indices into the structural characters, rising: all that end a field, those of them that end a record, and
-    misplaced quotes."""
+    """Indices into the structural characters, rising: all that end a field (None: really all), those of them that end
+    a record, and misplaced quotes. `quotes` lie before each of `ends`; `last` are the ends of records as indices into
+    `ends`."""
 
-    ends: Positions
+    ends: Positions | None
+    quotes: Positions
     records: Positions
-    wrong: Positions
+    last: Positions
+    misplaced: Positions
 
-
-def _joined(runs: list[Records]) -> Records:
-    if len(runs) == 1:
-        return runs[0]
-    none = np.empty(0, np.int32)
-    if not runs:
-        return Records(none, none, None, none, none, none, none, none, {})
-    fields = np.cumsum([0] + [run.starts.size for run in runs[:-1]])
-    records = np.cumsum([0] + [run.begin.size for run in runs[:-1]]).tolist()
-    escaped = None
-    if any(run.escaped is not None for run in runs):
-        escaped = np.concatenate(
-            [np.zeros(run.starts.size, np.bool_) if run.escaped is None else run.escaped for run in runs]
-        )
-    return Records(
-        np.concatenate([run.starts for run in runs]),
-        np.concatenate([run.ends for run in runs]),
-        escaped,
-        np.concatenate([run.first + np.int32(before) for run, before in zip(runs, fields, strict=True)]),
-        np.concatenate([run.count for run in runs]),
-        np.concatenate([run.begin for run in runs]),
-        np.concatenate([run.end for run in runs]),
-        np.concatenate([run.line for run in runs]),
-        {before + at: broken for run, before in zip(runs, records, strict=True) for at, broken in run.broken.items()},
-    )
+    def before(self, at: int) -> int:
+        """How many fields end before a structural character."""
+        return at if self.ends is None else int(self.ends.searchsorted(at))
 
 
 def _beginning(line: NDArray[np.uint8], limit: int) -> int:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from loadingdock.adapters.contacts.reading.rules import Date, Datetime
 from loadingdock.adapters.contacts.reading.values.converting import Rows, Wrong, by_distinct, flat, shown, words
 from loadingdock.adapters.contacts.reading.values.formats import ISO_DATE, ISO_DATETIMES, Format, compiled
-from loadingdock.adapters.contacts.reading.values.grids import DAY, HOUR, moments
+from loadingdock.adapters.contacts.reading.values.grids import DAY, HOUR, Layouts, by_width, moments
 
 _EPOCH = dt.datetime(1970, 1, 1)
 
@@ -27,6 +27,7 @@ class Dates:
         for one in self._formats:
             if not one.parts <= {"year", "month", "day"}:
                 raise ValueError(f"the format {one.text!r} of a date has a time")
+        self._layouts = _layouts(self._formats)
         self._accepted = words([one.text for one in self._formats])
 
     def parse(self, text: str) -> dt.date | Wrong:
@@ -39,9 +40,9 @@ class Dates:
         return Wrong("not_a_date", f"{shown(text)} is no date as it must be written here: {self._accepted}.")
 
     def fast(self, texts: pa.StringArray) -> tuple[pa.Array, Rows]:
-        if not (simple := _simple(self._formats)):
+        if not self._layouts:
             return by_distinct(self, texts)
-        found = moments(flat(texts), simple)
+        found = moments(flat(texts), self._layouts)
         days = (found.micros // DAY).astype(np.int32)
         return pa.array(days, mask=~found.sure).cast(self.arrow), found.unsure
 
@@ -51,6 +52,7 @@ class Datetimes:
 
     def __init__(self, rule: Datetime) -> None:
         self._formats = [compiled(text) for text in rule.formats or ISO_DATETIMES]
+        self._layouts = _layouts(self._formats)
         self._accepted = words(rule.formats or (f"{ISO_DATE}Thh:mm:ss, perhaps with Z or +hh:mm behind it",))
         self._name = rule.zone
         try:
@@ -81,9 +83,9 @@ class Datetimes:
         )
 
     def fast(self, texts: pa.StringArray) -> tuple[pa.Array, Rows]:
-        if not (simple := _simple(self._formats)):
+        if not self._layouts:
             return by_distinct(self, texts)
-        found = moments(flat(texts), simple)
+        found = moments(flat(texts), self._layouts)
         micros, sure = found.micros, found.sure
         if not self._utc and (local := np.flatnonzero(sure & ~found.fixed)).size:
             hours, which = np.unique(micros[local] // HOUR, return_inverse=True)
@@ -101,9 +103,9 @@ class Datetimes:
         return None if seen or offset is None else offset // dt.timedelta(microseconds=1)
 
 
-def _simple(formats: list[Format]) -> list[Format]:
-    """Those whose layouts can be gone through; none behind one that cannot, since the first that fits is right."""
-    return list(itertools.takewhile(lambda one: one.layouts, formats))
+def _layouts(formats: list[Format]) -> Layouts:
+    """Of the formats that have any; not of those behind one that has none, since the first that fits is right."""
+    return by_width(itertools.takewhile(lambda one: one.layouts, formats))
 
 
 def _clock(found: re.Match[str]) -> dt.datetime:

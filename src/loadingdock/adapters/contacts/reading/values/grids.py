@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ _MINUTE = HOUR // 60
 _TIMES = {"hour": (23, HOUR), "minute": (59, _MINUTE), "second": (59, 1_000_000)}
 _MONTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], np.int64)
 _ZERO, _MINUS, _PLUS, _COLON, _Z = b"0-+:Z"
+
+Layouts: TypeAlias = dict[int, list[Layout]]  # by their widths
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,19 @@ class Moments:
         return np.flatnonzero(self.filled & ~self.sure)
 
 
-def moments(column: Flat, formats: Iterable[Format]) -> Moments:
-    """Of each value the first format that fits counts, even if that makes no day of the calendar."""
-    size = column.sizes.size
-    filled = column.sizes > 0
-    found = Moments(np.zeros(size, np.int64), np.zeros(size, np.bool_), np.zeros(size, np.bool_), filled)
-    layouts: dict[int, list[Layout]] = {}
+def by_width(formats: Iterable[Format]) -> Layouts:
+    layouts: Layouts = {}
     for one in formats:
         for layout in one.layouts:
             layouts.setdefault(sum(width for _, width in layout), []).append(layout)
+    return layouts
+
+
+def moments(column: Flat, layouts: Layouts) -> Moments:
+    """Of each value the first layout that fits counts, even if that makes no day of the calendar."""
+    size = column.sizes.size
+    filled = column.sizes > 0
+    found = Moments(np.zeros(size, np.int64), np.zeros(size, np.bool_), np.zeros(size, np.bool_), filled)
     for width in np.flatnonzero(np.bincount(np.minimum(column.sizes, 64))).tolist():
         rows = np.flatnonzero(column.sizes == width)
         for layout in layouts.get(width, ()):

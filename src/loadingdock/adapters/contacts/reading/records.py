@@ -1,0 +1,75 @@
+"""Records as arrays: where each is in some text, and where its fields are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Positions: TypeAlias = NDArray[np.int64]
+Flags: TypeAlias = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A record whose quotes are not the grammar's or that is too long, so that it is one physical line: `code`, the
+    field it happens in, from 1, and how many lines further down."""
+
+    code: str
+    field: int
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Positions are bytes in the region; `line` counts line ends before a record. Blank lines are left out.
+
+    Field `first[r] + j` is `starts[...]:ends[...]`, without its quotes; where `escaped` it has doubled quotes. The
+    records in `broken` have no fields.
+    """
+
+    starts: Positions
+    ends: Positions
+    escaped: Flags | None
+    first: Positions
+    count: Positions
+    begin: Positions
+    end: Positions
+    line: Positions
+    broken: dict[int, Broken]
+
+    def part(self, records: slice) -> Records:
+        """Some records that follow each other, with all of the fields."""
+        first, last, _ = records.indices(self.begin.size)
+        broken = {at - first: one for at, one in self.broken.items() if first <= at < last}
+        first_fields, count, line = self.first[records], self.count[records], self.line[records]
+        begin, end = self.begin[records], self.end[records]
+        return Records(self.starts, self.ends, self.escaped, first_fields, count, begin, end, line, broken)
+
+
+def joined(runs: list[Records]) -> Records:
+    if len(runs) == 1:
+        return runs[0]
+    none = np.empty(0, np.int64)
+    if not runs:
+        return Records(none, none, None, none, none, none, none, none, {})
+    fields = np.cumsum([0] + [run.starts.size for run in runs[:-1]])
+    records = np.cumsum([0] + [run.begin.size for run in runs[:-1]]).tolist()
+    escaped = None
+    if any(run.escaped is not None for run in runs):
+        escaped = np.concatenate(
+            [np.zeros(run.starts.size, np.bool_) if run.escaped is None else run.escaped for run in runs]
+        )
+    return Records(
+        np.concatenate([run.starts for run in runs]),
+        np.concatenate([run.ends for run in runs]),
+        escaped,
+        np.concatenate([run.first + before for run, before in zip(runs, fields, strict=True)]),
+        np.concatenate([run.count for run in runs]),
+        np.concatenate([run.begin for run in runs]),
+        np.concatenate([run.end for run in runs]),
+        np.concatenate([run.line for run in runs]),
+        {before + at: broken for run, before in zip(runs, records, strict=True) for at, broken in run.broken.items()},
+    )
