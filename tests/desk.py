@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from loadingdock.bootstrap import system
+from loadingdock.bootstrap import System, system
 from loadingdock.core.administration import NewClient, operator
+from loadingdock.core.contactmodel import Contact, Value
 from loadingdock.core.model import Company, File, State
 from loadingdock.core.ports import FileFilter, Unit
 from loadingdock.settings import Settings
@@ -67,7 +68,8 @@ class Desk:
         self._thread = threading.Thread(target=self._loop.run_forever, name="desk", daemon=True)
         self._thread.start()
         self._lifetime = system(settings)
-        self.services: Services = self._run(self._lifetime.__aenter__()).services
+        self._system: System = self._run(self._lifetime.__aenter__())
+        self.services: Services = self._system.services
 
     def close(self) -> None:
         self._run(self._lifetime.__aexit__(None, None, None))
@@ -128,6 +130,15 @@ class Desk:
     def grant(self, company: Company, name: str, *grants: str) -> None:
         """Exactly these from now on."""
         self.ask(lambda services: services.administration.set_grants(operator(company), name, grants))
+
+    def fill(self, company: Company, code: str, rows: Sequence[Sequence[Value]]) -> None:
+        """Contacts in the order of the table's visible columns, numbered from 1 on."""
+
+        async def put(services: Services) -> None:
+            table = await services.contacts.table(operator(company), code)
+            await self._system.contacts.put(table, [Contact(n, tuple(values)) for n, values in enumerate(rows, 1)])
+
+        self.ask(put)
 
     # --- what became of files ---
 

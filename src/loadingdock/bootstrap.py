@@ -85,6 +85,7 @@ class System:
     sender: CallbackSender
     retention: Retention
     services: Services
+    contacts: ContactStore
     inbox: Inbox | None = None
 
     def worker(self) -> Worker:
@@ -129,8 +130,8 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         records = await _records(settings)
         opened.push_async_callback(records.close)
         await records.migrate()
-        store = _contacts(settings, records)
-        opened.push_async_callback(store.close)
+        contacts = _contacts(settings, records)
+        opened.push_async_callback(contacts.close)
         with _of("store"):
             blobs, inbox = _blobs(settings)
         opened.push_async_callback(blobs.close)
@@ -176,7 +177,7 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             files=Files(records, blobs, clock, asked_after),
             links=Links(records, presigner, access, clock, settings.public_url, inbox if direct else None),
             callbacks=Callbacks(records, sender, clock),
-            contacts=Contacts(records, store, clock, readable=formats.compiled),
+            contacts=Contacts(records, contacts, clock, readable=formats.compiled),
             tokens=tokens,
             records=records,
             jobs=records.jobs,
@@ -195,7 +196,18 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         )
         retention = Retention(records, blobs, clock, Lifetimes(orphan_grace=settings.orphan_grace))
         yield System(
-            settings, records, records.jobs, blobs, scanner, detector, extractor, sender, retention, services, inbox
+            settings,
+            records,
+            records.jobs,
+            blobs,
+            scanner,
+            detector,
+            extractor,
+            sender,
+            retention,
+            services,
+            contacts,
+            inbox,
         )
 
 

@@ -73,6 +73,10 @@ def document(own: int = 200) -> Route:
     return Route({"file_id": "document"}, {"file_id": UUID}, own)
 
 
+def table(own: int = 200, **request: Any) -> Route:
+    return Route({"code": "table"}, {"code": "nothing"}, own, request)
+
+
 # In an order in which the owner's requests all find what they ask for.
 ADDRESSED: dict[str, Route] = {
     f"GET {MANAGEMENT}/files/{{id}}": file(),
@@ -99,6 +103,12 @@ ADDRESSED: dict[str, Route] = {
     f"DELETE {MANAGEMENT}/keys/{{id}}": Route({"id": "key"}, {"id": HEX}, 204),
     f"GET {MANAGEMENT}/clients/{{id}}": Route({"id": "client"}, {"id": HEX}),
     f"DELETE {MANAGEMENT}/clients/{{id}}": Route({"id": "client"}, {"id": HEX}, 204),
+    f"GET {MANAGEMENT}/tables/{{code}}": table(),
+    f"PATCH {MANAGEMENT}/tables/{{code}}": table(json={"name": "Other"}),
+    f"GET {MANAGEMENT}/tables/{{code}}/rows": table(),
+    f"GET {MANAGEMENT}/tables/{{code}}/export": table(),
+    f"GET {MANAGEMENT}/tables/{{code}}/contact": table(params={"key": "anna"}),
+    f"DELETE {MANAGEMENT}/tables/{{code}}/contact": table(204, params={"key": "anna"}),
     f"POST {MANAGEMENT}/jobs/{{id}}/requeue": Route({"id": "job"}, {"id": HEX}, 204),
     f"GET {MANAGEMENT}/callbacks/{{id}}": Route({"id": "callback"}, {"id": UUID}),
     f"POST {MANAGEMENT}/callbacks/{{id}}/replay": Route({"id": "callback"}, {"id": UUID}, 202),
@@ -124,6 +134,7 @@ LISTS: dict[str, tuple[dict[str, str], ...]] = {
     f"GET {MANAGEMENT}/clients": ({},),
     f"GET {MANAGEMENT}/audit": ({}, {"subject": "file"}),
     f"GET {MANAGEMENT}/jobs": ({},),
+    f"GET {MANAGEMENT}/tables": ({},),
     f"GET {MANAGEMENT}/callbacks": ({}, {"subject": "callback_subject"}),
     f"GET {MANAGEMENT}/callback-secrets": ({},),
     "GET /v1/files": ({},),
@@ -138,6 +149,7 @@ WITHOUT = {
     f"POST {MANAGEMENT}/users",
     f"POST {MANAGEMENT}/keys",
     f"POST {MANAGEMENT}/clients",
+    f"POST {MANAGEMENT}/tables",
     f"POST {MANAGEMENT}/callback-secrets",
     f"GET {MANAGEMENT}/events",
     "GET /v1/files/signed-url",
@@ -172,6 +184,10 @@ def _tenant(service: Service, client: httpx.Client) -> Tenant:
     made = client.post(f"{MANAGEMENT}/keys", json={"grants": ["files:read"]}).json()
     ids["key"] = made["key"]["id"]
     ids["client"] = client.post(f"{MANAGEMENT}/clients", json={"grants": ["files:read"]}).json()["client_id"]
+    ids["table"] = f"table-{company.code}"
+    named = {"code": ids["table"], "columns": [{"name": "NAME"}], "key": ["NAME"]}
+    client.post(f"{MANAGEMENT}/tables", json=named).raise_for_status()
+    desk.fill(company, ids["table"], [("anna",)])
     ids["job"] = desk.ask(lambda services: _dead_job(services, company.id))
     ids["callback_subject"] = f"about-{company.code}"
     ids["callback"] = desk.ask(lambda services: _callback(services, company, ids["callback_subject"]))
@@ -251,7 +267,8 @@ def test_nothing_foreign_is_in_a_list(name: str, tenants: tuple[Tenant, Tenant])
 
 
 _SHOWN = (
-    *("company", "user", "file", "alias", "upload", "key", "client", "job", "callback", "secret", "image", "document"),
+    *("company", "user", "file", "alias", "upload", "key", "client", "job", "table", "callback", "secret"),
+    *("image", "document"),
     "name",
 )
 

@@ -42,6 +42,19 @@ class Change:
         return self == Change()
 
 
+def redeclared(column: Column) -> ColumnChange:
+    """What makes a column of that name this one, whatever it was."""
+    return ColumnChange(
+        type=column,
+        required=column.required,
+        unique=column.unique,
+        formats=column.formats,
+        region=column.region or "",
+        comma=column.comma,
+        zone=column.zone or "",
+    )
+
+
 def altered(table: ContactTable, change: Change, now: datetime) -> ContactTable:
     """Raises InvalidInput for what cannot be, whatever rows there are."""
     if change.empty:

@@ -13,13 +13,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from loadingdock.core.contactmodel import TEXTS, Column, ContactTable, Kind, Value, folded, normal
+from loadingdock.core.contactmodel import TEXTS, Column, Contact, ContactTable, Kind, Value, folded, normal
 from loadingdock.core.errors import InvalidInput
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
@@ -50,6 +50,11 @@ def spelled(value: Value) -> str:
             return format(value, "f")
         case _:
             return str(value)
+
+
+def plain(value: Value) -> str | int | bool | None:
+    """For JSON: numbers and truth values as they are, the rest spelled; a decimal too, which a reader may round."""
+    return value if value is None or isinstance(value, int) else spelled(value)
 
 
 def parsed(column: Column, text: str) -> Value:
@@ -205,13 +210,15 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _PREFIX = "'"
 
 
-def line(cells: Iterable[str | None]) -> str:
-    """A record (RFC 4180). NULL is nothing at all, an empty text `""`."""
-    return ",".join("" if cell is None else _cell(cell) for cell in cells) + "\r\n"
+def header(table: ContactTable, *, raw: bool) -> str:
+    """The first record: the names of the columns."""
+    return _record(column.name if raw else harmless(column.name) for column in table.visible)
 
 
-def _cell(text: str) -> str:
-    return '"' + text.replace('"', '""') + '"' if not text or _QUOTED.search(text) else text
+def records(table: ContactTable, contacts: Iterable[Contact], *, raw: bool) -> str:
+    """Their records (RFC 4180): NULL is nothing at all, an empty text `""`. `raw`: texts as they are kept."""
+    columns = table.visible
+    return "".join(_record(_cells(columns, contact.values, raw)) for contact in contacts)
 
 
 def harmless(text: str) -> str:
@@ -219,8 +226,8 @@ def harmless(text: str) -> str:
     return _PREFIX + text if text.startswith(_FORMULA) else text
 
 
-def cells(columns: Sequence[Column], values: Sequence[Value], *, raw: bool) -> Iterable[str | None]:
-    """`raw`: as they are kept. A number is no formula: it stays one."""
+def _cells(columns: Sequence[Column], values: Sequence[Value], raw: bool) -> Iterator[str | None]:
+    """A number is no formula: it stays one."""
     for column, value in zip(columns, values, strict=True):
         if value is None:
             yield None
@@ -228,3 +235,12 @@ def cells(columns: Sequence[Column], values: Sequence[Value], *, raw: bool) -> I
             yield spelled(value)
         else:
             yield harmless(str(value))
+
+
+def _record(cells: Iterable[str | None]) -> str:
+    text = ",".join("" if cell is None else _cell(cell) for cell in cells)
+    return (text or '""') + "\r\n"  # a line with nothing in it would be no record
+
+
+def _cell(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"' if not text or _QUOTED.search(text) else text

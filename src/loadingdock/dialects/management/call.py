@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -172,10 +172,21 @@ def _invalid(error: ValidationError, model: type[BaseModel]) -> InvalidInput:
 
 def body(model: type[Asked], example: Any = None) -> dict[str, Any]:
     """The description of a body that `reads` reads."""
-    content: dict[str, Any] = {"schema": model.model_json_schema(ref_template="#/components/schemas/{model}")}
+    schema = model.model_json_schema(ref_template="{model}")
+    content: dict[str, Any] = {"schema": _inlined(schema, schema.pop("$defs", {}))}
     if example is not None:
         content["example"] = example
     return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def _inlined(schema: Any, models: Mapping[str, Any]) -> Any:
+    """With the models that it refers to in their places: a document has names for what is answered alone."""
+    if isinstance(schema, list):
+        return [_inlined(each, models) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    found = {**models.get(schema["$ref"], {}), **schema} if "$ref" in schema else schema
+    return {name: _inlined(value, models) for name, value in found.items() if name != "$ref"}
 
 
 # --- routes --------------------------------------------------------------------------------------
