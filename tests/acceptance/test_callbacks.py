@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook
@@ -17,6 +18,7 @@ from loadingdock.web.services import Services
 from tests.acceptance.management import Office, office
 from tests.acceptance.operator import Operator
 from tests.desk import eventually
+from tests.papers import ROOT, read
 from tests.receiver import Received, Receiver, hangs, says
 from tests.service import Service
 
@@ -124,6 +126,24 @@ def test_secrets_are_made_and_changed(loader: Office) -> None:
         assert "whsec_" not in listed.text
         assert other.client.get("/callback-secrets").json()["items"] == []
     assert "whsec_" not in loader.service.log()
+
+
+def test_the_pages_receiver_verifies_it(loader: Office) -> None:
+    page = read(ROOT / "docs" / "howto" / "callbacks.md")
+    (code,) = (block.text for block in page.blocks if block.language == "python")
+    receiving: dict[str, Any] = {}
+    exec(code, receiving)
+    genuine = receiving["genuine"]
+    admin = {"api-key": loader.service.desk.key(loader.company, "admin")}
+    old, secret = (loader.client.post("/callback-secrets", headers=admin).json()["callback_secret"] for _ in range(2))
+    with Receiver() as receiver:
+        ended(loader, submit(loader.service, loader.company, receiver.url()))
+        (got,) = receiver.received
+    assert genuine(secret, got.headers, got.body)
+    assert genuine(old, got.headers, got.body)
+    assert not genuine("whsec_" + "A" * 44, got.headers, got.body)
+    assert not genuine(secret, got.headers, got.body + b" ")
+    assert not genuine(secret, {**got.headers, "webhook-timestamp": "1614265330"}, got.body)
 
 
 def test_sent_again_by_the_api(loader: Office) -> None:

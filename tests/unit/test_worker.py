@@ -13,6 +13,7 @@ from loadingdock import worker
 from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.core.errors import NotFound, StorageFull, Unavailable
 from loadingdock.core.model import Job, JobState
+from loadingdock.core.ports import Unit
 from loadingdock.core.processing import Delayed
 from loadingdock.testing.clock import SetClock
 from loadingdock.testing.records.store import HOUR, MINUTE, SECOND, Store
@@ -100,6 +101,48 @@ async def test_a_job_outlasts_whatever_it_needs(desk: Desk, error: Exception) ->
     job = await desk.attempt(raising(error), 3 * ATTEMPTS)
     assert (job.state, job.attempts) == (JobState.WAITING, ATTEMPTS - 1)
     assert max(desk.waits) <= 8 * SECOND
+
+
+async def test_jobs_that_wait_leave_room_for_others(store: Store) -> None:
+    """Of one kind no more run than may, however many are due, and another kind goes on meanwhile."""
+    company, clock = await store.company(), SetClock()
+    over, enough = asyncio.Event(), asyncio.Event()
+    waiting, worked = 0, 0
+
+    async def wait(job: Job) -> None:
+        nonlocal waiting
+        waiting += 1
+        await over.wait()
+        waiting -= 1
+
+    async def work(job: Job) -> None:
+        nonlocal worked
+        worked += 1
+        if worked == 5:
+            assert waiting == 2
+            enough.set()
+
+    for n in range(5):
+        for kind in ("callback", "process"):
+
+            async def enqueue(unit: Unit, kind: str = kind, subject: str = str(n)) -> None:
+                await unit.jobs.enqueue(kind, subject, at=clock.now())
+
+            await store.write(company, enqueue)
+    limits = Limits(4, lease=HOUR, max_attempts=ATTEMPTS, drain=MINUTE, at_most={"callback": 2})
+    life = Worker(store.jobs, {"process": work, "callback": wait}, (), clock, limits)
+    running = asyncio.create_task(life.run())
+    async with asyncio.timeout(30):
+        await enough.wait()
+        life.stop()
+        over.set()
+        await running
+
+
+async def test_a_job_that_knows_when_is_tried_then(desk: Desk) -> None:
+    until = desk.clock.now() + HOUR
+    job = await desk.attempt(raising(Delayed("later", until=until)), 1)
+    assert (job.state, job.run_at, job.attempts) == (JobState.WAITING, until, 0)
 
 
 @pytest.mark.parametrize("ends", ["well", "badly", "late"])

@@ -780,8 +780,9 @@ class CallbackSender(Protocol):
     follows no redirect, uses no proxy, and keeps nothing of an answer's body."""
 
     async def check(self, url: str) -> str:
-        """The URL in its plain form. Raises InvalidInput(field="callback") with a sentence for one that could never be
-        reached: its form, scheme, port or host is refused, its name does not exist or has an address inside."""
+        """The URL in its plain form. Raises InvalidInput(field="callback") with a sentence for one that may not be
+        reached: its form, scheme or port is refused, or its host is or has an address inside. A name that is not
+        resolved now is taken."""
         ...
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:

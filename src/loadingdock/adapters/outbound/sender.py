@@ -71,15 +71,12 @@ class HttpSender:
         return target.url
 
     async def _known(self, target: Target) -> Sequence[Address]:
-        """Its addresses; none if the resolver does not say any now: it is asked again for every connection."""
+        """Its addresses; none if the resolver does not know any now. Resolvers without a network say of every name that
+        it does not exist, and a new name takes its time to be known: three days of attempts will show."""
         try:
             async with asyncio.timeout(_CHECK):
                 return await resolved(target, self._resolve)
-        except socket.gaierror as error:
-            if error.errno == socket.EAI_NONAME and target.host not in self._rules.hosts:
-                raise UrlRefused("its host does not exist") from None
-            return []
-        except TimeoutError:
+        except (socket.gaierror, TimeoutError):
             return []
 
     async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
@@ -136,7 +133,7 @@ class HttpSender:
             return timedelta(seconds=int(value))
         try:
             at = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return max(timedelta(), (at if at.tzinfo else at.replace(tzinfo=UTC)) - self._clock.now())
 
