@@ -35,8 +35,8 @@ class Limits:
 
     record: int = 10 * MIB
     field: int = MIB
-    fields: int = 20_000
-    """Names that a header or a caller may give."""
+    fields: int = 2_000
+    """Names that a header or a caller may give: SQLite's tables have no more columns, PostgreSQL's even fewer."""
     errors: int = 100
     """Errors reported of one record; the rest of them is not looked at."""
     expanded: int = 1 << 40

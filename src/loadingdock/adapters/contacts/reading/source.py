@@ -10,6 +10,7 @@ from loadingdock.adapters.contacts.reading.outcome import FileRefused, Totals
 from loadingdock.adapters.streams import BadStream, Decompressor, all_of, gunzip, unzstd
 
 _UNPACKERS: dict[str, Callable[[], Decompressor]] = {".gz": gunzip, ".zst": unzstd}
+_FED = 65_536
 _UNSUSPECTED = 32 * MIB  # of content, before the ratio is looked at: a small file may well be one line again and again
 
 
@@ -17,7 +18,7 @@ def contents(source: Path | Iterable[bytes], name: str, totals: Totals, limits: 
     """Pieces of the content. Compression is known by `name`'s ending. Raises FileRefused."""
     stored = _counted(_of(source) if isinstance(source, Path) else source, totals)
     new = _UNPACKERS.get(Path(name.lower()).suffix)
-    return stored if new is None else _unpacked(stored, new, totals, limits)
+    return stored if new is None else _unpacked(stored, new, limits)
 
 
 def _of(path: Path) -> Iterator[bytes]:
@@ -33,16 +34,22 @@ def _counted(pieces: Iterable[bytes], totals: Totals) -> Iterator[bytes]:
             yield piece
 
 
-def _unpacked(
-    stored: Iterator[bytes], new: Callable[[], Decompressor], totals: Totals, limits: Limits
-) -> Iterator[bytes]:
-    # Fed in small pieces, so that little was read when much has come out of it, and the ratio is true.
-    packed = (piece[at : at + 65_536] for piece in stored for at in range(0, len(piece), 65_536))
-    size = 0
+def _unpacked(stored: Iterator[bytes], new: Callable[[], Decompressor], limits: Limits) -> Iterator[bytes]:
+    fed = size = 0
+
+    def packed() -> Iterator[bytes]:
+        # In small pieces, so that little was fed when much has come out of it, and the ratio is true.
+        nonlocal fed
+        for piece in stored:
+            for at in range(0, len(piece), _FED):
+                part = piece[at : at + _FED]
+                fed += len(part)
+                yield part
+
     try:
-        for piece in all_of(packed, new):
+        for piece in all_of(packed(), new):
             size += len(piece)
-            if size > limits.expanded or (size > _UNSUSPECTED and size > limits.ratio * totals.bytes_read):
+            if size > limits.expanded or (size > _UNSUSPECTED and size > limits.ratio * fed):
                 raise FileRefused(
                     "too_compressed",
                     f"The file unpacks to more than {limits.ratio} times its size or {limits.expanded} bytes;"

@@ -44,8 +44,9 @@ class Integers:
                 f"{shown(text)} is no whole number: write digits, with a minus before them if it is negative.",
             )
         digits = text.lstrip("-").lstrip("0")
-        value = int(text) if len(digits) < 20 else _MOST + 1  # int() of thousands of digits is refused, or slow
-        if not _LEAST <= value <= _MOST:
+        # int() of thousands of digits is refused, be they zeros.
+        value = int(digits or "0") * (-1 if text[0] == "-" else 1) if len(digits) < 20 else None
+        if value is None or not _LEAST <= value <= _MOST:
             return Wrong("out_of_range", f"{shown(text)} is out of range: at least {_LEAST}, at most {_MOST}.")
         return value
 
