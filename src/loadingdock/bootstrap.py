@@ -143,7 +143,6 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         with _of("callbacks"):
             rules = Rules.of(settings.callback_allow, settings.callback_ports)
         sender = HttpSender(rules, clock, timeout=settings.callback_timeout.total_seconds())
-        opened.push_async_callback(sender.close)
         with _of("rate limiter"):
             limiter = rate_limiter(_counted(settings))
         opened.push_async_callback(limiter.close)

@@ -41,8 +41,9 @@ _SECRETS = tuple(
         # Named values in the repr of an object, or in JSON.
         (r"((?:password|passwd|secret|private_pem)\w*[\"']?\s*[:=]\s*b?[\"'])[^\"']+", re.IGNORECASE),
         (r"(\b(?:Basic|Bearer)\s+)[A-Za-z0-9+/=._~-]{4,}", re.IGNORECASE),
-        # Our own API keys; JSON web tokens; user and password in a URL; PEM.
+        # Our own API keys; secrets of callbacks; JSON web tokens; user and password in a URL; PEM.
         (r"(\bldk_)[A-Za-z0-9_-]+", 0),
+        (r"(\bwhsec_)[A-Za-z0-9+/=]+", 0),
         (r"(\beyJ)[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*", 0),
         (r"(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']*:[^\s/@\"']*(?=@)", re.IGNORECASE),
         (r"(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?=-----END|$)", re.DOTALL),

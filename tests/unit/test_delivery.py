@@ -120,12 +120,10 @@ async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
 
 
 @pytest.fixture
-async def desk(records: SqliteRecords) -> AsyncIterator[Desk]:
+async def desk(records: SqliteRecords) -> Desk:
     now = datetime.now(UTC)
     company = await records.write(None, lambda unit: unit.companies.add("acme", "Acme", 123456, now))
-    opened = Desk(records, company)
-    yield opened
-    await opened.sender.close()
+    return Desk(records, company)
 
 
 # --- the signature ---
@@ -272,7 +270,6 @@ async def test_who_hangs_is_tried_again(records: SqliteRecords, desk: Desk) -> N
     with Receiver(hangs) as receiver:
         callback = await impatient.submit(receiver.url())
         found, attempts = await impatient.to_the_end(callback)
-    await impatient.sender.close()
     assert found.state is CallbackState.DELIVERED
     assert [attempt.error for attempt in attempts] == ["There was no answer in time.", None]
     assert attempts[0].took >= timedelta(seconds=0.5)

@@ -38,6 +38,7 @@ SECRETS: list[tuple[str, dict[str, Any], str]] = [
     ("made", {"client_secret": PASSWORD}, PASSWORD),
     ("made", {"new": {"secret": PASSWORD}}, PASSWORD),
     (f"the key {KEY} is unknown", {}, KEY),
+    ("made whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", {}, "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
     ("token", {"claims": TOKEN}, TOKEN),
     ("cannot connect", {"url": f"redis://default:{PASSWORD}@10.0.0.7:6379/0"}, PASSWORD),
     (f"POST /oauth/token?client_secret={PASSWORD}&grant_type=x", {}, PASSWORD),

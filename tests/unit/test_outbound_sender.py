@@ -6,15 +6,15 @@ import asyncio
 import gc
 import socket
 import ssl
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from loadingdock.adapters.outbound import HttpSender, Rules
-from loadingdock.adapters.outbound.connecting import Resolve
+from loadingdock.adapters.outbound.connecting import Resolve, SystemResolver
 from loadingdock.core.errors import InvalidInput
 from loadingdock.testing.clock import SetClock
 from tests.engines.certificates import certify
@@ -46,19 +46,14 @@ async def no_name_server(host: str) -> Sequence[str]:
     raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
 
-@asynccontextmanager
-async def sender(
+def sender(
     *allow: str,
     resolve: Resolve | None = None,
     timeout: float = LONG,
     ports: Sequence[str] = ("80", "443"),
     tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[HttpSender]:
-    opened = HttpSender(Rules.of(allow, ports), SetClock(), timeout=timeout, resolve=resolve, tls=tls)
-    try:
-        yield opened
-    finally:
-        await opened.close()
+) -> HttpSender:
+    return HttpSender(Rules.of(allow, ports), SetClock(), timeout=timeout, resolve=resolve, tls=tls)
 
 
 # --- what is sent, and what comes of it ---
@@ -68,8 +63,8 @@ async def test_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     with Receiver() as receiver:
-        async with sender("127.0.0.1") as out:
-            answer = await out.post(receiver.url("/a/../b?x=1&y=%2F"), HEADERS, BODY)
+        out = sender("127.0.0.1")
+        answer = await out.post(receiver.url("/a/../b?x=1&y=%2F"), HEADERS, BODY)
         (got,) = receiver.received
     assert (answer.status, answer.fault, answer.error, answer.retry_after) == (204, None, None, None)
     assert got.target == "/a/../b?x=1&y=%2F"
@@ -88,8 +83,8 @@ async def test_the_request(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_a_redirect_is_not_followed(status: int) -> None:
     with Receiver() as elsewhere, Receiver(says(status, f"Location: {elsewhere.url()}")) as receiver:
-        async with sender("127.0.0.1") as out:
-            assert (await out.post(receiver.url(), HEADERS, BODY)).status == status
+        out = sender("127.0.0.1")
+        assert (await out.post(receiver.url(), HEADERS, BODY)).status == status
         assert elsewhere.received == []
 
 
@@ -111,8 +106,8 @@ BADLY: dict[str, tuple[Behaviour, str]] = {
 async def test_a_receiver_that_answers_badly(name: str) -> None:
     behaviour, fault = BADLY[name]
     with Receiver(behaviour) as receiver:
-        async with sender("127.0.0.1", timeout=SHORT if fault == "timeout" else LONG) as out:
-            answer = await out.post(receiver.url(), HEADERS, BODY)
+        out = sender("127.0.0.1", timeout=SHORT if fault == "timeout" else LONG)
+        answer = await out.post(receiver.url(), HEADERS, BODY)
     assert (answer.status, answer.fault) == (None, fault)
     assert answer.error
     assert timedelta() <= answer.took < timedelta(seconds=LONG)
@@ -142,8 +137,8 @@ async def test_a_status_stands_whatever_the_body(behaviour: Behaviour) -> None:
 
         behaviour = then_hangs
     with Receiver(behaviour) as receiver:
-        async with sender("127.0.0.1") as out:
-            answer = await out.post(receiver.url(), HEADERS, BODY)
+        out = sender("127.0.0.1")
+        answer = await out.post(receiver.url(), HEADERS, BODY)
     assert answer.status == 200
     assert answer.took < timedelta(seconds=LONG)
 
@@ -152,9 +147,9 @@ async def test_a_status_stands_whatever_the_body(behaviour: Behaviour) -> None:
 async def test_nothing_of_an_answer_is_kept() -> None:
     secret = b"inner-page"
     with Receiver(says(500, f"X-Inner: {secret.decode()}", body=secret), sends(b"junk " + secret)) as receiver:
-        async with sender("127.0.0.1") as out:
-            for _ in range(2):
-                assert secret.decode() not in repr(await out.post(receiver.url(), HEADERS, BODY))
+        out = sender("127.0.0.1")
+        for _ in range(2):
+            assert secret.decode() not in repr(await out.post(receiver.url(), HEADERS, BODY))
 
 
 @pytest.mark.parametrize(
@@ -175,8 +170,8 @@ async def test_nothing_of_an_answer_is_kept() -> None:
 )
 async def test_when_to_come_again(header: str, seconds: int | None) -> None:
     with Receiver(says(503, f"Retry-After: {header}")) as receiver:
-        async with sender("127.0.0.1") as out:
-            answer = await out.post(receiver.url(), HEADERS, BODY)
+        out = sender("127.0.0.1")
+        answer = await out.post(receiver.url(), HEADERS, BODY)
     assert answer.retry_after == (None if seconds is None else timedelta(seconds=seconds))
 
 
@@ -184,32 +179,32 @@ async def test_nobody_there() -> None:
     with socket.socket() as reserved:
         reserved.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{reserved.getsockname()[1]}/"
-        async with sender("127.0.0.1") as out:
-            answer = await out.post(url, HEADERS, BODY)
+        out = sender("127.0.0.1")
+        answer = await out.post(url, HEADERS, BODY)
     assert (answer.fault, answer.error) == ("unreachable", "No connection could be made.")
 
 
 async def test_the_next_address_is_tried() -> None:
     with Receiver(host="127.0.0.2") as receiver:
-        async with sender("127.0.0.0/8", resolve=Resolver(["127.0.0.3", "127.0.0.2"])) as out:
-            answer = await out.post(receiver.url(host="two.example"), HEADERS, BODY)
+        out = sender("127.0.0.0/8", resolve=Resolver(["127.0.0.3", "127.0.0.2"]))
+        answer = await out.post(receiver.url(host="two.example"), HEADERS, BODY)
     assert answer.status == 204
 
 
 @pytest.mark.parametrize("resolve", [nobody, no_name_server, Resolver([])])
 async def test_a_name_that_is_not_resolved_is_tried_again_later(resolve: Resolve) -> None:
-    async with sender(resolve=resolve) as out:
-        answer = await out.post("https://a.example/", HEADERS, BODY)
+    out = sender(resolve=resolve)
+    answer = await out.post("https://a.example/", HEADERS, BODY)
     assert (answer.fault, answer.error) == ("unreachable", "The host's name was not resolved.")
 
 
 async def test_the_systems_resolver_is_asked() -> None:
     with Receiver() as receiver:
-        async with sender("localhost") as out:
-            assert (await out.post(receiver.url(host="localhost"), HEADERS, BODY)).status == 204
-        async with sender() as out:
-            with pytest.raises(InvalidInput, match="an address that is not public"):
-                await out.check("http://localhost/")
+        out = sender("localhost")
+        assert (await out.post(receiver.url(host="localhost"), HEADERS, BODY)).status == 204
+        out = sender()
+        with pytest.raises(InvalidInput, match="an address that is not public"):
+            await out.check("http://localhost/")
 
 
 # --- the guard ---
@@ -226,10 +221,10 @@ async def test_the_systems_resolver_is_asked() -> None:
     ],
 )
 async def test_refused_at_submission_and_again_at_connection(url: str) -> None:
-    async with sender(resolve=nobody) as out:
-        with pytest.raises(InvalidInput, match=r"^The callback URL cannot be used: .+\.$") as caught:
-            await out.check(url)
-        answer = await out.post(url, HEADERS, BODY)
+    out = sender(resolve=nobody)
+    with pytest.raises(InvalidInput, match=r"^The callback URL cannot be used: .+\.$") as caught:
+        await out.check(url)
+    answer = await out.post(url, HEADERS, BODY)
     assert caught.value.field == "callback"
     assert (answer.status, answer.fault) == (None, "refused")
 
@@ -238,11 +233,11 @@ async def test_refused_at_submission_and_again_at_connection(url: str) -> None:
 async def test_a_name_that_leads_inside_is_refused() -> None:
     with Receiver() as receiver:
         for found in (["127.0.0.1"], ["1.1.1.1", "127.0.0.1"], ["127.0.0.1", "1.1.1.1"], ["::ffff:127.0.0.1"]):
-            async with sender(resolve=Resolver(found), ports=[str(receiver.port)]) as out:
-                url = receiver.url(host="rebind.example")
-                with pytest.raises(InvalidInput, match="an address that is not public"):
-                    await out.check(url)
-                answer = await out.post(url, HEADERS, BODY)
+            out = sender(resolve=Resolver(found), ports=[str(receiver.port)])
+            url = receiver.url(host="rebind.example")
+            with pytest.raises(InvalidInput, match="an address that is not public"):
+                await out.check(url)
+            answer = await out.post(url, HEADERS, BODY)
             assert answer.fault == "refused"
             assert "127.0.0.1" not in str(answer.error)
         assert receiver.received == []
@@ -252,9 +247,9 @@ async def test_a_name_that_leads_inside_is_refused() -> None:
 async def test_a_name_that_changes_after_its_submission_is_refused() -> None:
     resolver = Resolver(["1.1.1.1"], ["127.0.0.1"])
     with Receiver() as receiver:
-        async with sender(resolve=resolver, ports=[str(receiver.port)]) as out:
-            url = await out.check(receiver.url(host="rebind.example"))
-            answer = await out.post(url, HEADERS, BODY)
+        out = sender(resolve=resolver, ports=[str(receiver.port)])
+        url = await out.check(receiver.url(host="rebind.example"))
+        answer = await out.post(url, HEADERS, BODY)
         assert receiver.received == []
     assert answer.fault == "refused"
     assert resolver.asked == ["rebind.example"] * 2
@@ -265,8 +260,8 @@ async def test_rebinding_reaches_only_the_address_that_was_checked() -> None:
     """The resolver is asked once for a connection; what it would have said next is not reached."""
     resolver = Resolver(["127.0.0.2"], ["127.0.0.1"])
     with Receiver(host="127.0.0.2") as checked, Receiver(host="127.0.0.1", port=checked.port) as inside:
-        async with sender("127.0.0.2", resolve=resolver) as out:
-            answer = await out.post(checked.url(host="rebind.example"), HEADERS, BODY)
+        out = sender("127.0.0.2", resolve=resolver)
+        answer = await out.post(checked.url(host="rebind.example"), HEADERS, BODY)
         assert answer.status == 204
         assert len(checked.received) == 1
         assert checked.received[0].headers["host"] == f"rebind.example:{checked.port}"
@@ -278,20 +273,20 @@ async def test_rebinding_reaches_only_the_address_that_was_checked() -> None:
 async def test_an_address_is_never_resolved() -> None:
     resolver = Resolver(["127.0.0.1"])
     with Receiver(host="127.0.0.2") as receiver:
-        async with sender("127.0.0.2", resolve=resolver) as out:
-            assert (await out.post(receiver.url(), HEADERS, BODY)).status == 204
+        out = sender("127.0.0.2", resolve=resolver)
+        assert (await out.post(receiver.url(), HEADERS, BODY)).status == 204
     assert resolver.asked == []
 
 
 async def test_a_name_is_judged_at_its_submission() -> None:
-    async with sender(resolve=Resolver(["1.1.1.1"])) as out:
-        assert await out.check("HTTPS://Receiver.example:443/x#y") == "https://receiver.example/x"
+    out = sender(resolve=Resolver(["1.1.1.1"]))
+    assert await out.check("HTTPS://Receiver.example:443/x#y") == "https://receiver.example/x"
     for unknown in (nobody, no_name_server):
-        async with sender("inner", resolve=unknown) as out:
-            assert await out.check("https://a.example/") == "https://a.example/"
-            assert await out.check("http://inner:99/") == "http://inner:99/"
-            with pytest.raises(InvalidInput, match="port 99 is not one that callbacks may reach"):
-                await out.check("https://a.example:99/")
+        out = sender("inner", resolve=unknown)
+        assert await out.check("https://a.example/") == "https://a.example/"
+        assert await out.check("http://inner:99/") == "http://inner:99/"
+        with pytest.raises(InvalidInput, match="port 99 is not one that callbacks may reach"):
+            await out.check("https://a.example:99/")
 
 
 async def test_a_name_server_that_hangs_holds_up_nobody() -> None:
@@ -299,8 +294,31 @@ async def test_a_name_server_that_hangs_holds_up_nobody() -> None:
         await asyncio.Event().wait()
         return []
 
-    async with sender(resolve=hanging, timeout=SHORT / 10) as out:
-        assert (await out.post("https://a.example/", HEADERS, BODY)).fault == "timeout"
+    out = sender(resolve=hanging, timeout=SHORT / 10)
+    assert (await out.post("https://a.example/", HEADERS, BODY)).fault == "timeout"
+
+
+async def test_names_are_resolved_in_threads_that_nobody_waits_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more of them than there may be, however many callers have given up."""
+    begun, over = threading.Semaphore(0), threading.Event()
+
+    def slow(host: str, *given: object, **more: object) -> list[object]:
+        begun.release()
+        over.wait()
+        return [(0, 0, 0, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
+    resolve = SystemResolver(2)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await resolve("slow.example")
+    assert begun.acquire(timeout=LONG)
+    assert begun.acquire(timeout=LONG)
+    assert not begun.acquire(timeout=0)
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "resolver")
+    over.set()
+    assert await resolve("slow.example") == ["127.0.0.1"]
 
 
 # --- TLS ---
@@ -318,14 +336,12 @@ def served(tmp_path: Path) -> ssl.SSLContext:
 async def test_tls_is_verified_against_the_name(served: ssl.SSLContext, tmp_path: Path) -> None:
     resolve = Resolver(["127.0.0.1"])
     with Receiver(tls=served) as receiver:
-        async with sender(
-            "127.0.0.1", resolve=resolve, tls=ssl.create_default_context(cafile=tmp_path / "ca.pem")
-        ) as out:
-            assert (await out.post(receiver.url(host="hooks.example"), HEADERS, BODY)).status == 204
-            other = await out.post(receiver.url(host="other.example"), HEADERS, BODY)
-            number = await out.post(receiver.url(), HEADERS, BODY)
-        async with sender("127.0.0.1", resolve=resolve) as out:
-            stranger = await out.post(receiver.url(host="hooks.example"), HEADERS, BODY)
+        out = sender("127.0.0.1", resolve=resolve, tls=ssl.create_default_context(cafile=tmp_path / "ca.pem"))
+        assert (await out.post(receiver.url(host="hooks.example"), HEADERS, BODY)).status == 204
+        other = await out.post(receiver.url(host="other.example"), HEADERS, BODY)
+        number = await out.post(receiver.url(), HEADERS, BODY)
+        out = sender("127.0.0.1", resolve=resolve)
+        stranger = await out.post(receiver.url(host="hooks.example"), HEADERS, BODY)
         assert len(receiver.received) == 1
     assert other.fault == number.fault == stranger.fault == "tls"
     assert "Hostname mismatch" in str(other.error)
@@ -334,8 +350,8 @@ async def test_tls_is_verified_against_the_name(served: ssl.SSLContext, tmp_path
 
 async def test_what_speaks_no_tls(served: ssl.SSLContext) -> None:
     with Receiver() as receiver:
-        async with sender("127.0.0.1", tls=ssl.create_default_context()) as out:
-            answer = await out.post(receiver.url().replace("http:", "https:"), HEADERS, BODY)
+        out = sender("127.0.0.1", tls=ssl.create_default_context())
+        answer = await out.post(receiver.url().replace("http:", "https:"), HEADERS, BODY)
     assert answer.fault in {"tls", "unreachable"}
 
 

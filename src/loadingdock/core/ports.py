@@ -790,8 +790,6 @@ class CallbackSender(Protocol):
         does becomes an Answer, in bounded time and memory."""
         ...
 
-    async def close(self) -> None: ...
-
 
 class RateLimiter(Protocol):
     """Counts hits by key; in memory or shared."""

@@ -7,8 +7,11 @@ the name.
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from ipaddress import ip_address
 
 import httpcore
@@ -27,10 +30,40 @@ class AddressRefused(Exception):
     """The target may not be reached. `str` says why."""
 
 
-def system_addresses(host: str) -> list[str]:
-    """What the machine's resolver says: hosts file, DNS. Blocks."""
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(place[0]) for *_, place in found))
+class SystemResolver:
+    """What the machine says: hosts file, DNS. Each question blocks a thread of its own, `most` of them at once. Nobody
+    waits for these threads at the end of the process: whoever owns a name decides how long its name server takes."""
+
+    def __init__(self, most: int) -> None:
+        self._room = asyncio.Semaphore(most)
+
+    async def __call__(self, host: str) -> Sequence[str]:
+        await self._room.acquire()  # given back by the thread's end, however long its caller waits
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[list[str]] = loop.create_future()
+
+        def tell(found: list[str], failure: Exception | None) -> None:
+            self._room.release()
+            if answer.done():
+                return
+            if failure is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(failure)
+
+        def ask() -> None:
+            found: list[str] = []
+            failure: Exception | None = None
+            try:
+                places = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+                found = list(dict.fromkeys(str(place[0]) for *_, place in places))
+            except Exception as error:
+                failure = error
+            with suppress(RuntimeError):  # the loop is closed by now
+                loop.call_soon_threadsafe(tell, found, failure)
+
+        threading.Thread(target=ask, name="resolver", daemon=True).start()
+        return await answer
 
 
 async def resolved(target: Target, resolve: Resolve) -> list[Address]:

@@ -12,7 +12,6 @@ import re
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, timedelta
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -25,8 +24,8 @@ from loadingdock.adapters.outbound.connecting import (
     AddressRefused,
     GuardedBackend,
     Resolve,
+    SystemResolver,
     resolved,
-    system_addresses,
 )
 from loadingdock.adapters.outbound.rules import Rules
 from loadingdock.adapters.outbound.urls import Target, UrlRefused, parse
@@ -37,7 +36,7 @@ _CHECK = 3.0  # seconds that a resolver has while a client waits for its answer
 _CONNECT = 5.0  # seconds for one of several addresses
 _COURTESY = 1.0  # seconds, and bytes, of a body that are read
 _COURTESY_BYTES = 65_536
-_RESOLVERS = 4  # names resolved at once; in threads of their own, for a name server may let each of them wait
+_NAMES = 8  # resolved at once
 _SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -58,8 +57,7 @@ class HttpSender:
         self._clock = clock
         self._timeout = timeout
         self._given = tls
-        self._resolve = resolve or self._ask_system
-        self._threads = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="resolver")
+        self._resolve = resolve or SystemResolver(_NAMES)
 
     async def check(self, url: str) -> str:
         try:
@@ -160,16 +158,10 @@ class HttpSender:
             case _:
                 raise error
 
-    async def _ask_system(self, host: str) -> Sequence[str]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, system_addresses, host)
-
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         """Made when it is first needed: reading all authorities takes its time. The system's own and Mozilla's."""
         return self._given or httpcore.default_ssl_context()
-
-    async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 async def _take_a_little(response: httpcore.Response) -> None:
