@@ -30,6 +30,7 @@ NAMES = [
     "data folder",
     "file system",
     "database",
+    "contacts",
     "store",
     "scanner",
     "clock",

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from loadingdock.bootstrap import System, system
+from loadingdock.bootstrap import CONTACTS, System, system
 from loadingdock.core.administration import operator
+from loadingdock.core.contactmodel import Column
 from loadingdock.core.errors import Rejected
 from loadingdock.core.inspection import Finding, Inspection, Problem, Progress
 from loadingdock.core.model import Company, File, State, Usage
@@ -63,6 +64,7 @@ class House:
         inspection = Inspection(
             self.system.records,
             blobs or self.system.blobs,
+            self.system.services.contacts,
             clock or self.system.services.clock,
             orphan_grace=GRACE,
         )
@@ -292,3 +294,21 @@ async def test_the_command(tmp_path: Path) -> None:
 async def _aside(types: Operator, *words: str) -> Any:
     """A command opens a loop of its own."""
     return await asyncio.to_thread(types.types, *words)
+
+
+async def test_contact_tables_that_are_damaged_or_lost_are_told(house: House) -> None:
+    services = house.system.services
+    table = await services.contacts.create(operator(house.company), "people", [Column("NAME", max=80)])
+    assert await house.look() == []
+    path = house.system.settings.data / CONTACTS / f"{house.company.id}.sqlite"
+    whole = path.read_bytes()
+    for broken, said in ((whole[:4096] + b"\xff" * (len(whole) - 4096), "malformed"), (b"\0" * 8192, "not a database")):
+        for beside in path.parent.iterdir():
+            beside.unlink()
+        path.write_bytes(broken)
+        (finding,) = await house.look(repair=True)
+        assert (finding.problem, finding.subject, finding.repaired) == (Problem.CONTACTS, house.company.code, False)
+        assert said in finding.detail
+    path.unlink()
+    (finding,) = await house.look()
+    assert finding.detail == f"The contact table {table.code} is not there."

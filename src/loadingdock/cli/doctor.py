@@ -98,6 +98,7 @@ def _of_the_service(opened: System) -> Iterator[tuple[str, Callable[[], Awaitabl
     chosen, services = opened.settings, opened.services
     server = _FOLDER if chosen.database_url is None else _SERVER
     yield "database", lambda: diagnosis.database(opened.records), server
+    yield "contacts", lambda: diagnosis.contacts(services.contacts), server
     yield "store", lambda: diagnosis.store(opened.blobs), _DISK if chosen.store_url is None else _BUCKET
     if (inbox := opened.inbox) is not None:
 

@@ -24,11 +24,13 @@ def fsck(
     repair: Annotated[bool, typer.Option("--repair", help="Mend what can be mended; says what it did.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check records against bytes: missing, altered, orphaned, counted wrongly. Code 1 if something stays wrong.
+    """Check records against bytes and contact tables: missing, altered, orphaned, counted wrongly. Code 1 if something
+    stays wrong.
 
     Repairing never removes bytes that a record points at. A version whose bytes are missing or altered is marked
     rejected, so that nobody reads it; bytes that no record points at are removed once they are older than the
-    setting `orphan_grace`; the ledger is set to what was counted.
+    setting `orphan_grace`; the ledger is set to what was counted. Contact tables are
+    looked at, never changed.
     """
     wrong = with_system(lambda system: _fsck(system, repair, as_json))
     if wrong:
@@ -40,7 +42,11 @@ async def _fsck(system: System, repair: bool, as_json: bool) -> int:
     from loadingdock.core.inspection import Inspection, Progress
 
     inspection = Inspection(
-        system.records, system.blobs, system.services.clock, orphan_grace=system.settings.orphan_grace
+        system.records,
+        system.blobs,
+        system.services.contacts,
+        system.services.clock,
+        orphan_grace=system.settings.orphan_grace,
     )
     progress = Progress()
     with bar("checking", visible=not as_json) as draw:

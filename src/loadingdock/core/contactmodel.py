@@ -160,8 +160,8 @@ def checked(table: ContactTable) -> ContactTable:
             )
     if all(column.retired for column in columns):
         raise InvalidInput("A table keeps at least one column.", field="columns")
-    if len(table.name) > 255 or not table.name.isprintable():
-        raise InvalidInput("A table's name has at most 255 printable characters.", field="name")
+    if len(table.name) > 255 or _hidden(table.name):
+        raise InvalidInput("A table's name has at most 255 characters, none of them for control.", field="name")
     table = replace(
         table,
         code=_code(table.code),
@@ -184,13 +184,16 @@ def _code(code: str) -> str:
 
 def _name(name: str, field: str) -> str:
     name = normal(name)
-    hidden = any(unicodedata.category(character) in _HIDDEN for character in name)
-    if hidden or not 1 <= len(name.encode("utf-8", "replace")) <= NAME_BYTES:
+    if _hidden(name) or not 1 <= len(name.encode("utf-8", "replace")) <= NAME_BYTES:
         raise InvalidInput(
             f"{name[:80]!r} is no name: a name has 1 to {NAME_BYTES} bytes of UTF-8, and no control characters.",
             field=field,
         )
     return name
+
+
+def _hidden(text: str) -> bool:
+    return any(unicodedata.category(character) in _HIDDEN for character in text)
 
 
 def _checked(column: Column) -> Column:
@@ -264,17 +267,16 @@ def _key(table: ContactTable) -> tuple[str, ...]:
 def _indexable(table: ContactTable) -> ContactTable:
     """Texts that an index holds have an end: those without a `max` are given one."""
     room = _INDEXED_BYTES // 4
-    own = min(_INDEXED_TEXT, room // max(1, sum(column.kind is Kind.TEXT for column in table.key_columns)))
-    columns = tuple(
-        replace(column, max=own)
-        if column.kind is Kind.TEXT
-        and column.max is None
-        and not column.retired
-        and (column.unique or column.name in table.key)
-        else column
-        for column in table.columns
-    )
-    table = replace(table, columns=columns)
+    shared = min(_INDEXED_TEXT, room // max(1, sum(column.kind is Kind.TEXT for column in table.key_columns)))
+
+    def ended(column: Column) -> Column:
+        if column.kind is not Kind.TEXT or column.max is not None or column.retired:
+            return column
+        if column.name in table.key:
+            return replace(column, max=shared)
+        return replace(column, max=_INDEXED_TEXT) if column.unique else column
+
+    table = replace(table, columns=tuple(map(ended, table.columns)))
     together = [table.key_columns, *((column,) for column in table.visible if column.unique)]
     for index in together:
         if sum(map(_characters, index)) > room:

@@ -14,6 +14,7 @@ from enum import StrEnum
 from itertools import chain
 from pathlib import Path
 
+from loadingdock.core.contacts import Contacts
 from loadingdock.core.errors import DockError, Unavailable
 from loadingdock.core.model import Verdict
 from loadingdock.core.ports import (
@@ -99,6 +100,15 @@ async def database(records: Records) -> Check:
             "Start with the settings that `loadingdock move` named, or give it up with `loadingdock move --abandon`.",
         )
     return ok("database", f"{detail}, sound")
+
+
+async def contacts(tables: Contacts) -> Check:
+    found = await tables.examine()
+    if found:
+        told = "; ".join(f"{company.code}: {sentence}" for company, sentence in found[:5])
+        more = f"; and {len(found) - 5} more" if len(found) > 5 else ""
+        return fail("contacts", told + more, "Keep a copy of what is there, and restore the last good backup.")
+    return ok("contacts", "every table is as it was declared")
 
 
 async def store(blobs: BlobStore) -> Check:

@@ -1,4 +1,5 @@
-"""Records against bytes: what is missing, altered, orphaned or counted wrongly, and how much of it can be mended.
+"""Records against bytes and contact tables: what is missing, altered, orphaned or counted wrongly, and how much of it
+can be mended.
 
 Runs beside a working service: everything is asked again before it is called wrong, and every repair is one commit
 that asks once more. A repair never removes bytes that a record points at; bytes that are no longer those received
@@ -15,6 +16,7 @@ from datetime import timedelta
 from enum import StrEnum
 
 from loadingdock.core.audit import entry
+from loadingdock.core.contacts import Contacts
 from loadingdock.core.errors import NotFound, Sealed
 from loadingdock.core.files import end_version
 from loadingdock.core.model import Company, Principal, PrincipalKind, State, Usage, Version
@@ -34,6 +36,7 @@ class Problem(StrEnum):
     TEXT_MISSING = "text_missing"
     ORPHANED = "orphaned"
     LEDGER = "ledger"
+    CONTACTS = "contacts"
 
 
 #: What repairing each of them does.
@@ -44,6 +47,7 @@ REPAIRS = {
     Problem.TEXT_MISSING: "takes the pointer away: the file is whole, its text is empty",
     Problem.ORPHANED: "removes the bytes, which no record points at",
     Problem.LEDGER: "sets the company's usage to what was counted",
+    Problem.CONTACTS: "leaves it as it is: restore the last good backup",
 }
 
 
@@ -72,8 +76,11 @@ class Progress:
 class Inspection:
     """`orphan_grace` is the age below which bytes without a record are an upload under way, not an orphan."""
 
-    def __init__(self, records: Records, blobs: BlobStore, clock: Clock, *, orphan_grace: timedelta) -> None:
+    def __init__(
+        self, records: Records, blobs: BlobStore, contacts: Contacts, clock: Clock, *, orphan_grace: timedelta
+    ) -> None:
         self._records = records
+        self._contacts = contacts
         self._blobs = blobs
         self._clock = clock
         self._grace = orphan_grace
@@ -90,6 +97,8 @@ class Inspection:
         # The ledger first: repairs of versions below change it, and do so rightly.
         async for finding in self._drifts(repair):
             yield finding
+        for company, sentence in await self._contacts.examine():
+            yield Finding(Problem.CONTACTS, company.code, sentence, company.code)
         async for finding in self._versions(repair, progress, told):
             yield finding
         async for finding in self._orphans(repair, progress, told):

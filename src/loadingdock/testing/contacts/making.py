@@ -91,7 +91,7 @@ class MakingContract:
 
     async def test_what_is_not_as_declared_is_told(self, contacts: ContactStore) -> None:
         table, lost = a_table(), a_table(code="lost")
-        assert await contacts.examine(1, [table]) == (f"The contact table {table.code} was never made.",)
+        assert await contacts.examine(1, [table]) == (f"The contact table {table.code} is not there.",)
         await contacts.create(table)
         assert await contacts.examine(1, [table, replace(lost, version=0)]) == ()
         assert await contacts.examine(1, [table, lost]) == ("The contact table lost is not there.",)

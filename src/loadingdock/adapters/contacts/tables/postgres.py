@@ -138,7 +138,7 @@ class PostgresContacts:
     async def examine(self, company_id: int, tables: Sequence[ContactTable]) -> tuple[str, ...]:
         async with self._transaction(_READING) as connection:
             if not await _made(connection, company_id):
-                return tuple(f"The contact table {table.code} was never made." for table in tables if table.version)
+                return tuple(f"The contact table {table.code} is not there." for table in tables if table.version)
             home, name = TONGUE.home(company_id, TABLES), schema(company_id)
             known = await _all(connection, Statement(f"SELECT number, version FROM {home}"))  # noqa: S608 - ours
             there: dict[str, Made] = {}

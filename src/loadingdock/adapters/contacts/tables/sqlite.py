@@ -126,15 +126,16 @@ class SqliteContacts:
 
     async def examine(self, company_id: int, tables: Sequence[ContactTable]) -> tuple[str, ...]:
         if not self.path(company_id).exists():
-            return tuple(f"The contact table {table.code} was never made." for table in tables if table.version)
+            return tuple(f"The contact table {table.code} is not there." for table in tables if table.version)
 
-        def look(connection: apsw.Connection) -> tuple[str, ...]:
+        def look() -> tuple[str, ...]:
             try:
-                return tuple(_faults(connection, tables))
-            except apsw.CorruptError as error:
-                return (f"{self.path(company_id)} is damaged: {error}",)
+                with self._opened(company_id, readonly=True) as connection:
+                    return tuple(_faults(connection, tables))
+            except Unavailable as error:
+                return (f"{self.path(company_id)} cannot be read: {error.__cause__}",)
 
-        return await self._read(company_id, look)
+        return await self._thread(self._readers, look)
 
     async def close(self) -> None:
         """What was asked for before is still done."""
