@@ -71,14 +71,11 @@ class Delivery:
         sender: CallbackSender,
         clock: Clock,
         told: Callable[[str, float], None],
-        *,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._records = records
         self._sender = sender
         self._clock = clock
         self._told = told
-        self._jitter = jitter
 
     async def run(self, job: Job) -> None:
         """Raises Delayed until the next attempt, or Lost."""
@@ -126,7 +123,7 @@ class Delivery:
         if now >= callback.give_up_at:
             return CallbackState.FAILED, None
         asked = answer.retry_after if answer.status in _ASKS_FOR_TIME else None
-        next_at = now + pause(callback.tries + 1, self._jitter(), asked)
+        next_at = now + pause(callback.tries + 1, random.random(), asked)  # noqa: S311 - jitter
         return CallbackState.PENDING, min(next_at, callback.give_up_at)
 
     async def _write(
