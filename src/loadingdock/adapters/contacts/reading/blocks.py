@@ -41,10 +41,11 @@ class Block:
 def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: Limits) -> Iterator[Block]:
     """`pieces` are the file's bytes behind its byte order mark."""
     window = _Window(pieces, decoder)
-    line = 1
+    line, stopped = 1, False
     while True:
-        if len(window.text) <= limits.record + limits.block:
+        if not stopped and len(window.text) <= limits.record + limits.block:
             window.fill(limits.block)
+        stopped = False
         if not window.text:
             return
         if end := len(window.text) if window.ended else window.last_line_end():
@@ -54,7 +55,7 @@ def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: 
             region = Region(text, dialect, limits.record, last=window.ended)
             if (records := region.records()).begin.size:
                 yield Block(text, records, line, decoder, rest, unended)
-            line += region.lines
+            line, stopped = line + region.lines, region.stopped
             window.drop(region.taken)
             if region.taken:
                 continue

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from loadingdock.adapters.contacts.reading.blocks import Block
 from loadingdock.adapters.contacts.reading.dialect import Limits
 from loadingdock.adapters.contacts.reading.outcome import RowError
-from loadingdock.adapters.contacts.reading.records import Broken, Records
+from loadingdock.adapters.contacts.reading.records import Broken
 
 _NONE, _RAGGED, _LONG_FIELD, _NUL, _UNDECODABLE, _BROKEN = range(6)
 
@@ -39,18 +39,12 @@ def faults(block: Block, columns: int, limits: Limits) -> Faults:
         found.kind[rows[within]] = _LONG_FIELD
         found.where[rows[within]] = index[within]
     if b"\0" in block.text:
-        _mark(found, records, np.flatnonzero(np.frombuffer(block.text, np.uint8) == 0)[::-1], _NUL)
+        nul = np.flatnonzero(np.frombuffer(block.text, np.uint8) == 0)
+        found.kind[nul.searchsorted(records.end) > nul.searchsorted(records.begin)] = _NUL
     if not block.text.isascii() and not _is_utf8(block.text):
         _mark_undecodable(found, block)
     found.kind[list(records.broken)] = _BROKEN
     return found
-
-
-def _mark(found: Faults, records: Records, positions: NDArray[np.int64], kind: int) -> None:
-    rows = np.searchsorted(records.begin, positions, side="right") - 1
-    within = (rows >= 0) & (positions < records.end[rows])
-    found.kind[rows[within]] = kind
-    found.where[rows[within]] = positions[within]
 
 
 def _is_utf8(text: bytes) -> bool:

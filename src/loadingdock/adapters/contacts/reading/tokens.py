@@ -20,18 +20,21 @@ from loadingdock.adapters.contacts.reading.dialect import Dialect
 from loadingdock.adapters.contacts.reading.records import Broken, Flags, Positions, Records, joined
 
 _LF, _CR = 10, 13
-_SHOWN = 4096
+_SHOWN = 4096  # bytes of a line that is too long
+_BROKEN = 4096  # records: each takes a kilobyte or so until the region is done
 
 
 class Region:
     """`last`: nothing comes after it. Then a quote that is still open is an error, and otherwise the record that it is
-    in is left over for the next region, as `taken` and `lines` say when all records were asked for."""
+    in is left over for the next region, as `taken` and `lines` say when all records were asked for; and more than that
+    if it `stopped` at too many broken ones."""
 
     def __init__(self, text: bytes, dialect: Dialect, limit: int, *, last: bool) -> None:
         self._text = np.frombuffer(text, np.uint8)
         self._limit = limit
         self._last = last
         self._ways: dict[int, _Way] = {}
+        self.stopped = False
         self.taken = 0
         self.lines = 0
         separator, quote = dialect.separator.encode(), dialect.quote.encode()
@@ -126,7 +129,11 @@ class Region:
         """Records between broken ones, and broken ones."""
         at, lines = 0, self._ends_of_lines  # `at`: which structural character is the next
         start = 0  # the byte it all begins with
+        broken = 0
         while start < self._text.size:
+            if broken == _BROKEN:
+                self.stopped = True
+                break
             way = self._way(at)
             wrong = int(way.misplaced.searchsorted(at))
             misplaced = int(way.misplaced[wrong]) if wrong < way.misplaced.size else None
@@ -143,6 +150,7 @@ class Region:
                 break
             line = int(lines[lines.searchsorted(at)])
             yield self._broken(way, at, start, line, misplaced)
+            broken += 1
             at, start = line + 1, int(self._at[line]) + 1
         self.taken = start
         self.lines = int(lines.searchsorted(at))
