@@ -246,7 +246,8 @@ def back_up(settings: Settings, target: Path, told: Callable[[int, int], None]) 
     from loadingdock.adapters import backup
 
     database = _embedded(settings)
-    return backup.make(database, settings.data / FILES, target, program=__version__, progress=backup.Progress(told))
+    files, contacts = settings.data / FILES, settings.data / CONTACTS
+    return backup.make(database, files, contacts, target, program=__version__, progress=backup.Progress(told))
 
 
 def restore(settings: Settings, source: Path, told: Callable[[int, int], None], *, dry_run: bool) -> backup.Manifest:
@@ -256,7 +257,15 @@ def restore(settings: Settings, source: Path, told: Callable[[int, int], None], 
     if _embedded(settings) != settings.data / DATABASE:
         raise Conflict("The records would lie outside of the data folder: unset LOADINGDOCK_DATABASE_URL for a moment.")
     progress = backup.Progress(told)
-    return backup.restore(source, settings.data, database=DATABASE, files=FILES, dry_run=dry_run, progress=progress)
+    return backup.restore(
+        source,
+        settings.data,
+        database=DATABASE,
+        files=FILES,
+        contacts=CONTACTS,
+        dry_run=dry_run,
+        progress=progress,
+    )
 
 
 @asynccontextmanager

@@ -18,9 +18,13 @@ from typing import Any
 import pytest
 
 from loadingdock.adapters.backup import Progress, make, restore
+from loadingdock.adapters.backup.contacts import copies, put_in_use
 from loadingdock.adapters.clock import SystemClock
-from loadingdock.bootstrap import DATABASE, FILES, System, system
+from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
+from loadingdock.bootstrap import CONTACTS, DATABASE, FILES, System, system
 from loadingdock.core.administration import operator
+from loadingdock.core.contactmodel import Column, Contact
+from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import Conflict
 from loadingdock.core.model import Job, State
 from loadingdock.core.ports import Clock, JobQueue, Records
@@ -308,7 +312,15 @@ async def test_what_ends_between_two_looks(house: House, vault: Vault) -> None:
 
     def run() -> None:
         data = house.system.settings.data
-        make(data / DATABASE, data / FILES, vault.target, program="0", progress=Progress(told), at_once=2)
+        make(
+            data / DATABASE,
+            data / FILES,
+            data / CONTACTS,
+            vault.target,
+            program="0",
+            progress=Progress(told),
+            at_once=2,
+        )
 
     await asyncio.to_thread(run)
     assert steps > 30
@@ -330,7 +342,15 @@ async def test_more_than_can_be_copied(house: House, vault: Vault) -> None:
 
     def run() -> None:
         data = house.system.settings.data
-        make(data / DATABASE, data / FILES, vault.target, program="0", progress=Progress(told), at_once=1)
+        make(
+            data / DATABASE,
+            data / FILES,
+            data / CONTACTS,
+            vault.target,
+            program="0",
+            progress=Progress(told),
+            at_once=1,
+        )
 
     with pytest.raises(Conflict, match="More comes in than can be copied"):
         await asyncio.to_thread(run)
@@ -363,7 +383,9 @@ async def test_a_worker_in_the_midst_of_a_file(house: House, tmp_path: Path) -> 
 
     async def backed_up() -> None:
         target = backups / str(len([*backups.glob("*")]))
-        await asyncio.to_thread(make, data / DATABASE, data / FILES, target, program="0", progress=Progress())
+        await asyncio.to_thread(
+            make, data / DATABASE, data / FILES, data / CONTACTS, target, program="0", progress=Progress()
+        )
 
     system = house.system
     records: Any = Followed(system.records, "write", backed_up)
@@ -373,7 +395,7 @@ async def test_a_worker_in_the_midst_of_a_file(house: House, tmp_path: Path) -> 
     assert len(made) >= 5, "begun, scanned, typed, its text begun, ended"
     for backup in made:
         back = tmp_path / "back" / backup.name
-        names = {"database": DATABASE, "files": FILES}
+        names = {"database": DATABASE, "files": FILES, "contacts": CONTACTS}
         await asyncio.to_thread(restore, backup, back, **names, dry_run=False, progress=Progress())
         async with house_in_again(back) as again:
             job = await claimed(again.system, Later(2 * system.settings.lease))
@@ -394,3 +416,41 @@ async def claimed(system: System, clock: Clock) -> Job:
 async def work_on(system: System, job: Job, records: Records, queue: JobQueue) -> None:
     tools = Tools(system.scanner, system.detector, system.extractor)
     await Processing(records, queue, system.blobs, tools, system.services.clock).run(job)
+
+
+async def test_contact_tables_come_back(house: House, vault: Vault) -> None:
+    contacts, admin = house.system.services.contacts, operator(house.company)
+    table = await contacts.create(admin, 'x"); DROP', [Column("NAME", max=80)], key=["NAME"])
+    await house.system.contacts.put(table, [Contact(1, ("Anna",)), Contact(2, (None,))])
+    await vault.backs_up()
+    await house.system.contacts.delete(table, 1)
+    later = await contacts.create(admin, "later", [Column("NAME")])
+    assert (await vault.restores("--dry-run")).code == 0
+    assert (await vault.restores()).code == 0
+    async with system(Settings(data=vault.back)) as back:
+        assert await back.services.contacts.tables(admin) == (table,)
+        assert [batch async for batch in back.contacts.export(table, Wanted())] == [
+            (Contact(1, ("Anna",)), Contact(2, (None,)))
+        ]
+        assert await back.services.contacts.examine() == ()
+        again = await back.services.contacts.create(admin, "other", [Column("NAME")])
+        assert again.number == later.number
+    await vault.backs_up()
+    (kept,) = vault.target.glob("contacts-*")
+    flip(kept)
+    said = await vault.restores("--dry-run")
+    assert (said.code, f"{kept.name} is altered" in said.out) == (1, True)
+
+
+async def test_a_table_that_was_declared_after_the_moment_is_none_of_the_backup(house: House, tmp_path: Path) -> None:
+    contacts, admin = house.system.services.contacts, operator(house.company)
+    known = await contacts.create(admin, "known", [Column("NAME")])
+    await contacts.create(admin, 'later"', [Column("NAME", unique=True)])
+    folder = house.system.settings.data / CONTACTS
+    (kept,) = copies(folder, tmp_path, "0" * 8, lambda _: {known.number})
+    there = SqliteContacts(tmp_path / "there")
+    (tmp_path / "there").mkdir()
+    kept.rename(there.path(house.company.id))
+    put_in_use(there.path(house.company.id))
+    assert await there.examine(house.company.id, [known]) == ()
+    await there.close()

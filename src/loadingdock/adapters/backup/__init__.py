@@ -4,7 +4,8 @@
     target/blobs/2026/11/22/0517/.. the blobs under their keys, as in the store
     target/records-<id>.sqlite3     the records at one moment
     target/blobs-<id>.sha256        the blobs that those records point at, as `sha256sum -c` reads it
-    target/manifest.json            names the two above with their digests; written last
+    target/contacts-<id>-7.sqlite3  the contact tables of company 7, as they were soon after
+    target/manifest.json            names these with their digests; written last
 
 Everything in this package blocks.
 """

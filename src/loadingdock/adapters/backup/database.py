@@ -129,6 +129,11 @@ class Live:
         ((found,),) = self._reading.execute(f"SELECT {_REFERRED.format('?1')}", (key,)).fetchall()
         return bool(found)
 
+    def tables(self, company_id: int) -> set[int]:
+        """The numbers of a company's contact tables."""
+        query = "SELECT number FROM main.contact_tables WHERE company_id = ?"
+        return {int(str(number)) for (number,) in self._reading.execute(query, (company_id,))}
+
     def lists(self, key: str) -> bool:
         """Whether the backup has it, and the moment's records point at it."""
         had = self._reading.execute("SELECT 1 FROM temp.had WHERE key = ?", (key,)).fetchone()

@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from loadingdock.adapters.backup import manifest as manifests
+from loadingdock.adapters.backup.contacts import copies
 from loadingdock.adapters.backup.database import Had, Live, Wanted, live
 from loadingdock.adapters.backup.folder import (
     Damaged,
@@ -36,7 +37,10 @@ from loadingdock.adapters.blobs.tree import Folder, Tree
 from loadingdock.core.errors import Conflict, NotFound
 
 _OWNER = "installation"
-_OURS = re.compile(r"records-[0-9a-f]{8}\.sqlite3(-journal|-wal|-shm)?|blobs-[0-9a-f]{8}\.sha256|[a-z.]+\.new")
+_OURS = re.compile(
+    r"records-[0-9a-f]{8}\.sqlite3(-journal|-wal|-shm)?|blobs-[0-9a-f]{8}\.sha256|[a-z.]+\.new"
+    r"|contacts-[0-9a-f]{8}-[0-9]+\.sqlite3(-journal|-wal|-shm)?"
+)
 _ROUNDS = 20
 _SPARE = 128  # open files for everything else
 _MOST_OPEN = 4096  # so that nobody waits long for the moment to end
@@ -64,11 +68,18 @@ class _Taken:
 
 
 def make(
-    database: Path, files: Path, target: Path, *, program: str, progress: Progress, at_once: int | None = None
+    database: Path,
+    files: Path,
+    contacts: Path,
+    target: Path,
+    *,
+    program: str,
+    progress: Progress,
+    at_once: int | None = None,
 ) -> Made:
-    """`database` is a SQLite file, `files` the folder of blobs, `target` a folder that is new, empty or an earlier
-    backup of the same installation. `at_once`: how many blobs may be open in the moment. Raises Conflict for other
-    targets, and if more comes in than can be copied."""
+    """`database` is a SQLite file, `files` the folder of blobs, `contacts` that of contact tables, `target` one that is
+    new, empty or an earlier backup of the same installation. `at_once`: how many blobs may be open in the moment.
+    Raises Conflict for other targets, and if more comes in than can be copied."""
     if not database.is_file():
         raise Conflict(f"There is nothing to back up: {database} is not there.")
     if target.resolve().is_relative_to(files.parent.resolve()):
@@ -80,7 +91,7 @@ def make(
             sync(target.parent)
         with held(target, alone=True):
             _claim(target, records.installation())
-            return _Making(records, files, target, program, progress, at_once or _room()).run()
+            return _Making(records, files, contacts, target, program, progress, at_once or _room()).run()
 
 
 def _room() -> int:
@@ -107,10 +118,18 @@ def _claim(target: Path, installation: str | None) -> None:
 
 class _Making:
     def __init__(
-        self, records: Live, files: Path, target: Path, program: str, progress: Progress, at_once: int
+        self,
+        records: Live,
+        files: Path,
+        contacts: Path,
+        target: Path,
+        program: str,
+        progress: Progress,
+        at_once: int,
     ) -> None:
         self._records = records
         self._files = files
+        self._contacts = contacts
         self._target = target
         self._program = program
         self._progress = progress
@@ -231,6 +250,7 @@ class _Making:
         database = self._target / manifests.database_name(id)
         self._records.copy(database)
         blobs, counts = self._list(self._target / manifests.list_name(id))
+        tables = list(copies(self._contacts, self._target, id, self._records.tables))
         sync(self._target)
         manifest = Manifest(
             id=id,
@@ -243,6 +263,8 @@ class _Making:
             blob_bytes=counts[True][1] + counts[False][1],
             blobs_sha256=blobs,
             damaged={key: problem for key, problem in self._problems.items() if self._records.refers(key)},
+            contacts={path.name: _digest(path) for path in tables},
+            contacts_bytes=sum(path.stat().st_size for path in tables),
         )
         manifest.write(self._target)
         return Made(manifest, *counts[True], *counts[False])
@@ -263,7 +285,7 @@ class _Making:
     def _prune(self, manifest: Manifest) -> None:
         """What the backup is no longer made of: blobs deleted since the earlier one, its records, what a killed
         attempt left."""
-        current = {manifest.database, manifest.list}
+        current = {manifest.database, manifest.list, *manifest.contacts}
         for path in self._target.iterdir():
             if _OURS.fullmatch(path.name) and path.name not in current:
                 path.unlink()

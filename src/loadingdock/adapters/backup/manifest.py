@@ -22,7 +22,7 @@ _ID = re.compile(r"[0-9a-f]{8}")
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """Sizes are bytes, `made_at` is RFC 3339 in UTC. `damaged` names the blobs that were not as received when the
-    backup was made, each with what was wrong."""
+    backup was made, each with what was wrong; `contacts` the files of contact tables, each with its SHA-256."""
 
     id: str
     installation: str | None
@@ -34,6 +34,8 @@ class Manifest:
     blob_bytes: int
     blobs_sha256: str
     damaged: Mapping[str, str] = field(default_factory=dict)
+    contacts: Mapping[str, str] = field(default_factory=dict)
+    contacts_bytes: int = 0
 
     @property
     def database(self) -> str:

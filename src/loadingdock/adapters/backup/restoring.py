@@ -13,6 +13,7 @@ from urllib.parse import quote
 import apsw
 
 from loadingdock.adapters.backup import manifest as manifests
+from loadingdock.adapters.backup.contacts import faults, put_in_use, restored
 from loadingdock.adapters.backup.folder import (
     Damaged,
     Unreadable,
@@ -33,19 +34,21 @@ from loadingdock.core.errors import Conflict
 _NAMED = 20  # damaged blobs that are told by name
 
 
-def restore(source: Path, data: Path, *, database: str, files: str, dry_run: bool, progress: Progress) -> Manifest:
-    """Into the data folder, which must be empty or not there; `database` and `files` are the names in it. With
-    `dry_run` the backup is read and checked, and nothing is written. Raises Damaged without a
-    backup and for one with faults, Conflict for a folder that is in use and for records of a newer program."""
+def restore(
+    source: Path, data: Path, *, database: str, files: str, contacts: str, dry_run: bool, progress: Progress
+) -> Manifest:
+    """Into the data folder, which must be empty or not there; `database`, `files` and `contacts` are the names in it.
+    With `dry_run` the backup is read and checked, and nothing is written. Raises Damaged without a backup and for one
+    with faults, Conflict for a folder that is in use and for records of a newer program."""
     if not source.is_dir():
         raise Damaged(f"{source} is no backup: there is no such folder.")
     with held(source, alone=False):
         manifest = manifests.read(source)
         if manifest is None:
             raise Damaged(f"{source} is no backup: it has no manifest, which is written when a backup is complete.")
-        progress.total_bytes = manifest.database_bytes + manifest.blob_bytes
+        progress.total_bytes = manifest.database_bytes + manifest.blob_bytes + manifest.contacts_bytes
         if dry_run:
-            _Reading(source, manifest, progress).run(None, None)
+            _Reading(source, manifest, progress).run(None, None, None)
             return manifest
         data = data.resolve()
         _refuse_unless_empty(data)
@@ -53,7 +56,7 @@ def restore(source: Path, data: Path, *, database: str, files: str, dry_run: boo
         with _beside(data) as folder:
             tree = Tree(folder / files, os.fsync)
             try:
-                _Reading(source, manifest, progress).run(folder / database, tree)
+                _Reading(source, manifest, progress).run(folder / database, tree, folder / contacts)
             finally:
                 tree.close()
             sync(folder)
@@ -92,7 +95,7 @@ class _Reading:
         self._faults: list[str] = []
         self._found = 0
 
-    def run(self, database: Path | None, tree: Tree | None) -> None:
+    def run(self, database: Path | None, tree: Tree | None, contacts: Path | None) -> None:
         """To these places, or nowhere. Raises Damaged with all that is wrong."""
         manifest = self._manifest
         with _opened(self._source / manifest.database) as fd:
@@ -107,8 +110,25 @@ class _Reading:
         with _records(database or self._source / manifest.database) as records:
             self._examine(records)
             self._compare(records)
+        self._tables(contacts)
         self._blobs(tree)
         self._raise_faults()
+
+    def _tables(self, contacts: Path | None) -> None:
+        if contacts is not None and self._manifest.contacts:
+            contacts.mkdir(mode=0o700)
+        for name, sha256 in self._manifest.contacts.items():
+            to = None if contacts is None else contacts / restored(name)
+            with _opened(self._source / name) as fd:
+                seen = digest(fd, self._progress) if to is None else copy_file(fd, to, self._progress)
+            if seen != sha256:
+                self._fault(name, seen, sha256)
+                continue
+            self._add([f"{name}: {fault}" for fault in faults(to or self._source / name)])
+            if to is not None:
+                put_in_use(to)
+        if contacts is not None and self._manifest.contacts:
+            sync(contacts)
 
     def _examine(self, records: apsw.Connection) -> None:
         self._add(f"{self._manifest.database}: {fault}" for fault in schema.faults(records))
