@@ -164,6 +164,8 @@ def test_names_from_the_header() -> None:
 def test_names_by_position() -> None:
     assert opened(b"1,2\n", ["b", "a"], header=False).names == ("b", "a")
     assert opened(b"b,a\n1,2\n", ["b", "a"]).warnings == []
+    reader = opened(b"B,a\n1,2\n", ["b", "A"])
+    assert (reader.names, reader.warnings) == (("b", "a"), [])
     reader = opened(b"b,c\n1,2\n", ["b", "a"])
     assert (reader.names, reader.warnings) == (
         ("b", "a"),
@@ -182,7 +184,7 @@ def test_names_by_position() -> None:
         (b"a\0,b\n", None, True, "bad_header", "file"),
         (b"a\xff,b\n", None, True, "bad_header", "file"),
         (b"a,a\n", None, True, "duplicate_name", "file"),
-        (b"a,A\n", None, True, "unknown_column", "file"),
+        (b"a,A\n", None, True, "duplicate_name", "file"),
         (b"a,\n", None, True, "unknown_column", "file"),
         (b"a,b\n", ["a", "x"], True, "unknown_column", "fieldsCode"),
         (b"a,b\n", None, False, "no_names", "fieldsCode"),

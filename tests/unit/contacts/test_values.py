@@ -58,6 +58,8 @@ DATES_OF_ENGINES = [
 TAKEN: list[tuple[Type, str, Any]] = [
     (Text(), " as it is ", " as it is "),
     (Text(3), "漢字é", "漢字é"),
+    (Text(1), "e\u0301", "é"),
+    (Text(), "\u212b \u1112\u1161\u11ab \u2001 \u0387 \uf900 \U0002f800", "Å 한 \u2003 · 豈 丽"),
     (Integer(), "0", 0),
     (Integer(), "-0", 0),
     (Integer(), "007", 7),

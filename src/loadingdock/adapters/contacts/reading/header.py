@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from loadingdock.adapters.contacts.reading.blocks import Block
@@ -54,10 +55,11 @@ def named(
     limits: Limits,
     warnings: list[str],
 ) -> tuple[str, ...]:
-    """The columns in the file's order; a header that says something else adds a warning. Raises FileRefused."""
+    """The rules' names in the file's order, whatever their case in the file; a header that says something else than the
+    caller adds a warning. Raises FileRefused."""
     if given is not None:
         names, field = tuple(given), _FIELDS
-        if header is not None and header != names:
+        if header is not None and [*map(_folded, header)] != [*map(_folded, names)]:
             warnings.append(_disagreement(header, names))
     elif header is not None:
         names, field = header, "file"
@@ -67,24 +69,30 @@ def named(
         raise FileRefused(
             "too_many_columns", f"{len(names)} columns are named; at most {limits.fields} are taken.", field
         )
-    seen: set[str] = set()
-    for position, name in enumerate(names, 1):
-        if name in seen:
-            raise FileRefused("duplicate_name", f"The column {name[:80]!r} is named twice; name it once.", field)
-        if name not in rules:
-            what = f"Column {position} has no name" if not name else f"The table has no column {name[:80]!r}"
-            raise FileRefused("unknown_column", f"{what}; it has {_some(list(rules))}.", field)
-        seen.add(name)
     if not names:
         raise FileRefused("no_names", "No column is named.", field)
-    return names
+    known = {_folded(name): name for name in rules}
+    found: dict[str, None] = {}
+    for position, name in enumerate(names, 1):
+        column = known.get(_folded(name))
+        if column is None:
+            what = f"Column {position} has no name" if not name else f"The table has no column {name[:80]!r}"
+            raise FileRefused("unknown_column", f"{what}; it has {_some(list(rules))}.", field)
+        if column in found:
+            raise FileRefused("duplicate_name", f"The column {name[:80]!r} is named twice; name it once.", field)
+        found[column] = None
+    return tuple(found)
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _disagreement(header: tuple[str, ...], names: tuple[str, ...]) -> str:
     if len(header) != len(names):
         return f"The header has {len(header)} names, but {len(names)} were given; those given count."
     position, (theirs, ours) = next(
-        (at, pair) for at, pair in enumerate(zip(header, names, strict=True), 1) if pair[0] != pair[1]
+        (at, pair) for at, pair in enumerate(zip(header, names, strict=True), 1) if _folded(pair[0]) != _folded(pair[1])
     )
     return f"The header calls column {position} {theirs[:80]!r}, but {ours[:80]!r} was given; the names given count."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,13 @@ import pyarrow.compute as pc
 
 from loadingdock.adapters.contacts.reading.rules import Boolean, Text
 from loadingdock.adapters.contacts.reading.values.converting import Rows, Wrong, by_distinct, flat, shown, words
+
+# First bytes of characters that NFC may change, or join to the one before. Not among them: Latin,
+# Cyrillic, most of Chinese and Korean.
+_UNSETTLED = np.isin(
+    np.arange(256),
+    [0xCC, 0xCD, 0xCE, 0xCF, *range(0xD2, 0xE4), 0xEA, *range(0xED, 0xF5)],
+)
 
 
 class Texts:
@@ -19,6 +27,7 @@ class Texts:
         self._max = rule.max
 
     def parse(self, text: str) -> str | Wrong:
+        text = unicodedata.normalize("NFC", text)
         if self._max is not None and len(text) > self._max:
             return Wrong(
                 "too_long", f"The text has {len(text)} characters, but the column has room for {self._max}: shorten it."
@@ -26,10 +35,14 @@ class Texts:
         return text
 
     def fast(self, texts: pa.StringArray) -> tuple[pa.Array, Rows]:
+        column = flat(texts)
+        doubtful = np.zeros(len(texts), np.bool_)
+        high = np.flatnonzero(column.data >= 0xCC)
+        doubtful[column.rows_of(high[_UNSETTLED[column.data[high]]])] = True
         # No text has more characters than bytes.
-        if self._max is None or not (flat(texts).sizes > self._max).any():
-            return texts, np.empty(0, np.int64)
-        return texts, np.flatnonzero(pc.utf8_length(texts).fill_null(0).to_numpy() > self._max)
+        if self._max is not None and (column.sizes > self._max).any():
+            doubtful |= pc.utf8_length(texts).fill_null(0).to_numpy() > self._max
+        return texts, np.flatnonzero(doubtful)
 
 
 class Booleans:
