@@ -110,5 +110,5 @@ def test_equal_to_the_grammar(
     dialect, data = file
     if data.startswith((b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")):
         data = b"a" + data
-    limits = Limits(record=record, field=field, block=block, rows=rows)
+    limits = Limits(record=record, field=field, block=block, rows=rows, broken=rows)
     assert read(data, dialect, columns, limits, piece) == expected(data, dialect, columns, limits)

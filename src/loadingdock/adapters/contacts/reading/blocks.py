@@ -52,7 +52,7 @@ def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: 
             text, rest = window.text[:end], window.text[end:]
             if unended := window.ended and text[-1:] not in (b"\n", b"\r"):
                 text += b"\n"
-            region = Region(text, dialect, limits.record, last=window.ended)
+            region = Region(text, dialect, limits, last=window.ended)
             if (records := region.records()).begin.size:
                 yield Block(text, records, line, decoder, rest, unended)
             line, stopped = line + region.lines, region.stopped
@@ -68,7 +68,7 @@ def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: 
 def _endless(text: bytes, line: int, dialect: Dialect, decoder: Decoder, limits: Limits) -> Block:
     """The record that `text` begins with, the end of which is further away than a record may be long."""
     beginning = text[: limits.record + _MARGIN] + b"\n"
-    records = Region(beginning, dialect, limits.record, last=True).records()
+    records = Region(beginning, dialect, limits, last=True).records()
     return Block(beginning, records.part(slice(0, 1)), line, decoder, text[len(beginning) - 1 :], unended=True)
 
 

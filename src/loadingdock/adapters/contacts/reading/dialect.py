@@ -47,3 +47,5 @@ class Limits:
     """Good rows in a batch, at most."""
     block: int = 2 * MIB
     """Bytes that are worked on at once, unless one record is longer."""
+    broken: int = 4_096
+    """Records with broken quotes that are worked on at once; each takes a kilobyte or so."""

@@ -16,12 +16,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from loadingdock.adapters.contacts.reading.dialect import Dialect
+from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
 from loadingdock.adapters.contacts.reading.records import Broken, Flags, Positions, Records, joined
 
 _LF, _CR = 10, 13
 _SHOWN = 4096  # bytes of a line that is too long
-_BROKEN = 4096  # records: each takes a kilobyte or so until the region is done
 
 
 class Region:
@@ -29,9 +28,10 @@ class Region:
     in is left over for the next region, as `taken` and `lines` say when all records were asked for; and more than that
     if it `stopped` at too many broken ones."""
 
-    def __init__(self, text: bytes, dialect: Dialect, limit: int, *, last: bool) -> None:
+    def __init__(self, text: bytes, dialect: Dialect, limits: Limits, *, last: bool) -> None:
         self._text = np.frombuffer(text, np.uint8)
-        self._limit = limit
+        self._limit = limits.record
+        self._most_broken = limits.broken
         self._last = last
         self._ways: dict[int, _Way] = {}
         self.stopped = False
@@ -131,7 +131,7 @@ class Region:
         start = 0  # the byte it all begins with
         broken = 0
         while start < self._text.size:
-            if broken == _BROKEN:
+            if broken == self._most_broken:
                 self.stopped = True
                 break
             way = self._way(at)
