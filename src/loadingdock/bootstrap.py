@@ -35,6 +35,7 @@ from loadingdock.core.arrivals import JOB, Arrivals, Notices
 from loadingdock.core.callbacks import JOB as CALLBACK
 from loadingdock.core.callbacks import Callbacks
 from loadingdock.core.carrying import Carrier, Progress
+from loadingdock.core.contactmoving import TableCarrier
 from loadingdock.core.contactports import ContactStore
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.delivery import Delivery
@@ -130,7 +131,7 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         records = await _records(settings)
         opened.push_async_callback(records.close)
         await records.migrate()
-        contacts = _contacts(settings, records)
+        contacts = _contacts(records)
         opened.push_async_callback(contacts.close)
         with _of("store"):
             blobs, inbox = _blobs(settings)
@@ -246,7 +247,7 @@ def back_up(settings: Settings, target: Path, told: Callable[[int, int], None]) 
     from loadingdock.adapters import backup
 
     database = _embedded(settings)
-    files, contacts = settings.data / FILES, settings.data / CONTACTS
+    files, contacts = settings.data / FILES, _contacts_folder(database)
     return backup.make(database, files, contacts, target, program=__version__, progress=backup.Progress(told))
 
 
@@ -295,7 +296,12 @@ async def moving(
             ledger = CopyLedger(None, like=known) if dry_run else CopyLedger(known)
             opened.callback(ledger.close)
             carrier = Carrier(records, (here, there), ledger, SystemClock(), progress, places[1])
-        yield Move(rows, carrier, places, inbox, progress)
+        tables = None
+        if rows.target is not None:
+            left = _contacts(records)
+            opened.push_async_callback(left.close)
+            tables = TableCarrier(records, left, None if dry_run else await _contacts_at(to, opened))
+        yield Move(rows, carrier, tables, places, inbox, progress)
 
 
 def _database(settings: Settings) -> Database:
@@ -400,12 +406,30 @@ async def _records(settings: Settings) -> SqliteRecords | PostgresRecords:
     return await PostgresRecords.open(settings.database_url.get_secret_value(), pool=settings.database_connections)
 
 
-def _contacts(settings: Settings, records: SqliteRecords | PostgresRecords) -> ContactStore:
+def _contacts(records: SqliteRecords | PostgresRecords) -> ContactStore:
     if isinstance(records, SqliteRecords):
-        return SqliteContacts(settings.data / CONTACTS)
+        return SqliteContacts(_contacts_folder(records.path))
     from loadingdock.adapters.contacts.tables.postgres import PostgresContacts
 
     return PostgresContacts(*records.place)
+
+
+async def _contacts_at(to: Settings, opened: AsyncExitStack) -> ContactStore:
+    """Those of a database that has no records yet."""
+    contacts: ContactStore
+    if (path := _sqlite(to)) is not None:
+        contacts = SqliteContacts(_contacts_folder(path))
+    else:
+        records = await _records(to)
+        opened.push_async_callback(records.close)
+        contacts = _contacts(records)
+    opened.push_async_callback(contacts.close)
+    return contacts
+
+
+def _contacts_folder(database: Path) -> Path:
+    """Beside the records, with which they go."""
+    return database.with_name(CONTACTS if database.name == DATABASE else f"{database.name}.{CONTACTS}")
 
 
 def _scanner(settings: Settings, opened: AsyncExitStack) -> Scanner:

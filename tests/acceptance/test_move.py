@@ -11,19 +11,24 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.adapters.moving import CopyLedger, DatabaseRows, SqliteDatabase
-from loadingdock.bootstrap import DATABASE, FILES, system
+from loadingdock.bootstrap import CONTACTS, DATABASE, FILES, system
 from loadingdock.cli.move import _shown
-from loadingdock.core.errors import Conflict
+from loadingdock.core.administration import operator
+from loadingdock.core.contactchanges import Change, ColumnChange
+from loadingdock.core.errors import Conflict, Sealed
 from loadingdock.core.model import State
 from loadingdock.core.moving import Seal
 from loadingdock.settings import Settings
+from loadingdock.testing.contacts.material import EVERY, ROWS, contacts_of, exported, filled
 from tests.acceptance.operator import Operator, Said
 from tests.acceptance.test_fsck import House, flip, house_in
 
@@ -129,13 +134,37 @@ async def test_it_arrives_and_the_old_one_is_sealed(ways: Ways) -> None:
     assert (repair.code, "being moved" in repair.out + repair.err) == (1, True)
 
 
+async def test_contact_tables_go_too(ways: Ways) -> None:
+    async with ways.furnished(1) as house:
+        contacts, admin = house.system.services.contacts, operator(house.company)
+        table = await contacts.create(admin, "Kunden", EVERY, key=["NAME"])
+        await house.system.contacts.put(table, contacts_of(ROWS))
+        retired = Change(columns={"AGE": ColumnChange(retired=True)})
+        table = await contacts.alter(admin, "Kunden", retired)
+        looked = await typed(ways, *ways.whole, "--dry-run", "--json")
+        assert (looked.object["contacts"], (ways.new / CONTACTS).exists()) == (len(ROWS), False)
+        left = SqliteContacts(ways.new / CONTACTS)  # by an attempt that was killed
+        await filled(left, replace(table, code="half", columns=table.columns[:2], key=()), [("a", "b")])
+        await left.close()
+        said = await typed(ways, *ways.whole, "--json")
+        assert (said.code, said.object["contacts"]) == (0, len(ROWS)), said
+        with pytest.raises(Sealed):
+            await contacts.alter(admin, "Kunden", Change(name="x"))
+        with pytest.raises(Sealed):
+            await contacts.delete(admin, table, ["Anna"])
+    async with system(Settings(data=ways.new)) as moved:
+        assert await moved.services.contacts.tables(admin) == (table,)
+        restored = Change(columns={"AGE": ColumnChange(retired=False)})
+        table = await moved.services.contacts.alter(admin, "Kunden", restored)
+        assert await exported(moved.contacts, table) == list(contacts_of(ROWS))
+        assert await moved.services.contacts.examine() == ()
+
+
 async def test_once_there_it_only_brings_the_log(ways: Ways) -> None:
     async with ways.furnished(1) as house:
         await house.process(1)
         assert (await typed(ways, *ways.whole)).code == 0
         (file,) = await house.files()
-        from loadingdock.core.administration import operator
-
         await house.system.services.files.open(operator(house.company), file)
         again = await typed(ways, *ways.whole, "--json")
     assert again.object["done"]

@@ -6,6 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,14 @@ from loadingdock.adapters.moving.sqlite import SqliteDatabase
 from loadingdock.adapters.moving.tables import Database, Row, Session, Table, Value, ordered, rows
 from loadingdock.adapters.records.queries import migrations
 from loadingdock.bootstrap import System, system
+from loadingdock.core.contactmodel import Contact
+from loadingdock.core.contactmoving import TableCarrier
 from loadingdock.core.errors import Conflict, Sealed
 from loadingdock.core.model import AuditEntry, Company
 from loadingdock.core.moving import Seal
 from loadingdock.core.ports import Unit
 from loadingdock.settings import Settings
+from loadingdock.testing.contacts.material import EVERY, ROWS, a_table, exported, filled
 from tests.engines.postgres import postgres
 
 __all__ = ["postgres"]
@@ -101,6 +105,27 @@ async def test_the_tables_are_those_of_the_schema(source: Place) -> None:
             assert all(names.index(parent) < names.index(table.name) for parent in table.parents), table
         serials = {table.name for table in session.tables() if table.serial}
         assert serials == {"companies", "audit", "events", "contact_tables"}
+
+
+async def test_contact_tables_arrive(source: Place, target: Place) -> None:
+    """Their numbers, what is retired and all values, over what an attempt before has left."""
+    async with furnished(source) as (opened, company), system(target.settings) as there:
+        table = a_table(*EVERY, company=company.id, code='x"); DROP', key=("NAME", "AGE"))
+        table = replace(table, columns=(replace(table.columns[0], retired_at=NOW), *table.columns[1:]))
+        table = await opened.records.write(company.id, lambda unit: unit.tables.add(table))
+        await filled(there.contacts, replace(table, code="half"), [row[1:] for row in ROWS])
+        await filled(opened.contacts, table, [row[1:] for row in ROWS])
+        whole = replace(table, columns=EVERY)
+        more = [Contact(10 + place, row) for place, row in enumerate(ROWS) if row[1] is None]
+        await opened.contacts.put(whole, more)
+        carrier = TableCarrier(opened.records, opened.contacts, there.contacts)
+        heard: list[int] = []
+        assert await carrier.count() == await carrier.cross(heard.append) == sum(heard) == len(ROWS) + len(more)
+        assert await there.contacts.standing(company.id, table.number) == table
+        assert await exported(there.contacts, whole) == await exported(opened.contacts, whole)
+        assert await there.contacts.examine(company.id, [table]) == ()
+        await there.contacts.remove(company.id)
+        assert await there.contacts.standing(company.id, table.number) is None
 
 
 async def test_every_row_arrives_and_numbers_go_on(source: Place, target: Place) -> None:

@@ -165,6 +165,8 @@ def _told(report: Report, steps: Sequence[str]) -> list[str]:
         tables = ", ".join(f"{name} {rows}" for name, rows in report.rows.items() if rows)
         compared = "" if report.dry_run else ", read back and compared"
         lines.append(f"  rows: {sum(report.rows.values())}{compared}: {tables}")
+    if report.contacts:
+        lines.append(f"  contacts: {report.contacts}" + ("" if report.dry_run else ", read back and compared"))
     if report.log_rows_followed:
         lines.append(f"  rows of the audit log that came since: {report.log_rows_followed}")
     took = f"  took {report.seconds:.1f} s"

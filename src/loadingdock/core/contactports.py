@@ -83,6 +83,10 @@ class ContactStore(Protocol):
         """Adds rows under numbers that they have already, as a copy of the table brings them. Raises AlreadyExists."""
         ...
 
+    async def remove(self, company_id: int) -> None:
+        """All tables of a company, and whatever is in them: of a copy that did not come to its end."""
+        ...
+
     def export(self, table: ContactTable, wanted: Wanted) -> AsyncGenerator[Sequence[Contact], None]:
         """All of them, by their numbers, as they were at one moment; some hundreds at a time. Who stops before the end
         closes it."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from loadingdock.core.carrying import Carrier, Problem, Progress
+from loadingdock.core.contactmoving import TableCarrier
 from loadingdock.core.errors import Conflict
 from loadingdock.core.ports import Inbox
 
@@ -79,6 +80,10 @@ class Rows(Protocol):
         the source cannot be left. What the move `id` has brought there may be there."""
         ...
 
+    async def arrived(self, seal: Seal) -> bool:
+        """Whether an earlier run has brought them."""
+        ...
+
     async def cross(self, seal: Seal, *, begin_again: bool, told: Callable[[int], None]) -> Crossed:
         """All rows, or none. Every table is read back and compared. What an earlier run has brought is not brought
         again. `begin_again` as with `unseal`, at the target."""
@@ -108,6 +113,7 @@ class Report:
     copied_bytes: int = 0
     already: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
+    contacts: int = 0
     uploads_to_begin_again: int = 0
     left_in_inbox: int = 0
     log_rows_followed: int = 0
@@ -118,12 +124,20 @@ class Report:
 
 
 class Move:
-    """`carrier` is None where the bytes stay where they are; `inbox` is the source's, if clients send there."""
+    """`carrier` is None where the bytes stay where they are, `tables` where the records do; `inbox` is the source's, if
+    clients send there."""
 
     def __init__(
-        self, rows: Rows, carrier: Carrier | None, places: tuple[str, str], inbox: Inbox | None, progress: Progress
+        self,
+        rows: Rows,
+        carrier: Carrier | None,
+        tables: TableCarrier | None,
+        places: tuple[str, str],
+        inbox: Inbox | None,
+        progress: Progress,
     ) -> None:
         self._rows = rows
+        self._tables = tables
         self._carrier = carrier
         self._inbox = inbox
         self._progress = progress
@@ -151,6 +165,8 @@ class Move:
             await self._carrier.look()
         if self._rows.target is not None:
             report.rows = await self._rows.count()
+        if self._tables is not None:
+            report.contacts = await self._tables.count()
         await self._unfinished()
         if self._carrier is not None:
             report.uploads_to_begin_again = await self._rows.under_way()
@@ -255,6 +271,8 @@ class Move:
         if self._rows.target is not None:
             self._progress.phase = "sealed: records"
             self._progress.total_rows = sum((await self._rows.count()).values())
+            if self._tables is not None:
+                await self._contacts(self._tables)
             crossed = await self._rows.cross(self._seal, begin_again=carried, told=self._progress.add_rows)
             self._report.rows = crossed.rows
             self._report.uploads_to_begin_again = crossed.begun_again
@@ -264,6 +282,13 @@ class Move:
         self._seal = replace(self._seal, moved=True)
         if self._carrier is not None:
             await self._carrier.end()
+
+    async def _contacts(self, tables: TableCarrier) -> None:
+        """Before the records: as long as those are not there, the tables are nobody's."""
+        self._report.contacts = await tables.count()
+        self._progress.total_rows += self._report.contacts
+        if not await self._rows.arrived(self._seal):
+            await tables.cross(self._progress.add_rows)
 
     async def _again(self, began: float) -> Report:
         """Everything is there. What has been read here since went into the log here."""

@@ -54,6 +54,9 @@ class DatabaseRows:
     async def check(self, id: str | None) -> None:
         await asyncio.to_thread(self._check, id)
 
+    async def arrived(self, seal: Seal) -> bool:
+        return await asyncio.to_thread(self._arrived, seal)
+
     async def cross(self, seal: Seal, *, begin_again: bool, told: Callable[[int], None]) -> Crossed:
         return await asyncio.to_thread(self._cross, seal, begin_again, told)
 
@@ -118,6 +121,13 @@ class DatabaseRows:
         with target.reading() as session:
             if _brought(session, id) is None and (rows := sum(_counted(session).values())):
                 raise Conflict(f"{target.place} is not empty: it has {rows} rows. Give the move an empty database.")
+
+    def _arrived(self, seal: Seal) -> bool:
+        target = self._both()
+        if not target.version():
+            return False
+        with target.reading() as session:
+            return _brought(session, seal.id) is not None
 
     def _cross(self, seal: Seal, begin_again: bool, told: Callable[[int], None]) -> Crossed:
         """Nobody sees a row of it before the commit, and with the commit the target knows that it has them all."""

@@ -124,6 +124,10 @@ class PostgresContacts:
                 connection, Statement(f"SELECT setval(pg_get_serial_sequence($1, $2), {last}, false)", (home, ROW))
             )
 
+    async def remove(self, company_id: int) -> None:
+        async with self._transaction() as connection:
+            await _do(connection, f"DROP SCHEMA IF EXISTS {schema(company_id)} CASCADE")
+
     async def export(self, table: ContactTable, wanted: Wanted) -> AsyncGenerator[Sequence[Contact], None]:
         reading = Reading(TONGUE, table)
         statement = reading.export(wanted)

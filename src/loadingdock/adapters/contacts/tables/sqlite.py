@@ -113,6 +113,14 @@ class SqliteContacts:
 
         await self._write(table.company_id, work)
 
+    async def remove(self, company_id: int) -> None:
+        def work() -> None:
+            path = self.path(company_id)
+            for beside in ("", "-wal", "-shm"):
+                path.with_name(path.name + beside).unlink(missing_ok=True)
+
+        await self._thread(self._writers, work)
+
     async def export(self, table: ContactTable, wanted: Wanted) -> AsyncGenerator[Sequence[Contact], None]:
         reading = Reading(TONGUE, table)
         statement = reading.export(wanted)
