@@ -236,6 +236,9 @@ def _errors() -> Iterator[None]:
         raise Unavailable("table", retry_after=10) from error
     except errors.QueryCanceled as error:
         raise Unavailable("table", retry_after=60, why="it took longer than a minute") from error
+    except errors.InsufficientPrivilege as error:
+        why = f"{error.diag.message_primary}; make the role the owner of the database"
+        raise Unavailable("contacts", retry_after=60, why=why) from error
     except psycopg.Error as error:
         refused = unavailable if isinstance(error, psycopg.InterfaceError) else refusal(error)
         if refused is None:
