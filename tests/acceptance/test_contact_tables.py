@@ -150,6 +150,8 @@ def test_an_export_is_harmless_or_raw(admin: Office) -> None:
     assert admin.client.get("/tables/Kunden/export", params={"raw": True}).text == CSV.replace("'=", "=")
     some = admin.client.get("/tables/Kunden/export", params={"where": "MEMBER=true"}).text
     assert some.splitlines() == CSV.splitlines()[:2]
+    none = admin.client.get("/tables/Kunden/export", params={"where": "AGE=7"})
+    assert (none.status_code, none.text) == (200, CSV.splitlines()[0] + "\r\n")
     make(admin, "formulas", {"name": "=x"}, {"name": "N", "type": "integer"})
     cells = ["=1", "+1", "-1", "@x", "\tx", "\rx", "x=1", "'=1", "\n=1", " =1"]
     admin.service.desk.fill(admin.company, "formulas", [(cell, -1) for cell in cells])

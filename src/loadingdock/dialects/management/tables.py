@@ -191,7 +191,7 @@ async def export(caller: Caller, code: Code, query: Annotated[ExportQuery, Query
     table = await _table(caller, code)
     batches = caller.services.contacts.export(caller.principal, table, wanted(table, query.where, query.search))
     try:
-        first = await anext(batches, ())  # what is wrong is said before the answer begins
+        first = await anext(batches, None)  # what is wrong is said before the answer begins
     except BaseException:
         await batches.aclose()
         raise
@@ -200,7 +200,7 @@ async def export(caller: Caller, code: Code, query: Annotated[ExportQuery, Query
         "content-disposition": 'attachment; filename="contacts.csv"',
         "x-content-type-options": "nosniff",
     }
-    lines = _lines(table, first, batches, raw=query.raw)
+    lines = _lines(table, first or (), batches, raw=query.raw)
     return StreamingResponse(lines, 200, headers, "text/csv; charset=utf-8; header=present")
 
 
