@@ -104,6 +104,7 @@ def read(data: bytes, dialect: Dialect, columns: int, limits: Limits, piece: int
 )
 @example((Dialect(",", '"'), b'a,"b\nc",d\n"e\n'), 2, 1, 1, 1000, 1000, 1)
 @example((Dialect(",", '"'), b'"\n","\n","\n"x\n'), 2, 1, 3, 1000, 1000, 5)
+@example((Dialect(",", '"'), b'xyzxyzxyz\n"'), 1, 1, 1, 1000, 2, 1)
 def test_equal_to_the_grammar(
     file: tuple[Dialect, bytes], columns: int, block: int, piece: int, record: int, field: int, rows: int
 ) -> None:

@@ -32,12 +32,11 @@ def faults(block: Block, columns: int, limits: Limits) -> Faults:
         return found
     if int((records.end - records.begin).max()) > limits.field:
         long = np.flatnonzero(records.ends - records.starts > limits.field)[::-1]  # the first of a record is set last
-        rows = np.searchsorted(records.first, long, side="right") - 1
-        long, rows = long[rows >= 0], rows[rows >= 0]
-        index = long - records.first[rows]
-        within = index < records.count[rows]
-        found.kind[rows[within]] = _LONG_FIELD
-        found.where[rows[within]] = index[within]
+        whole = np.flatnonzero(records.count)
+        nth = np.searchsorted(records.first[whole], long, side="right") - 1
+        long, rows = long[nth >= 0], whole[nth[nth >= 0]]  # before the first record lies a header, perhaps
+        found.kind[rows] = _LONG_FIELD
+        found.where[rows] = long - records.first[rows]
     if b"\0" in block.text:
         nul = np.flatnonzero(np.frombuffer(block.text, np.uint8) == 0)
         found.kind[nul.searchsorted(records.end) > nul.searchsorted(records.begin)] = _NUL

@@ -47,29 +47,3 @@ class Records:
         first_fields, count, line = self.first[records], self.count[records], self.line[records]
         begin, end = self.begin[records], self.end[records]
         return Records(self.starts, self.ends, self.escaped, first_fields, count, begin, end, line, broken)
-
-
-def joined(runs: list[Records]) -> Records:
-    if len(runs) == 1:
-        return runs[0]
-    none = np.empty(0, np.int64)
-    if not runs:
-        return Records(none, none, None, none, none, none, none, none, {})
-    fields = np.cumsum([0] + [run.starts.size for run in runs[:-1]])
-    records = np.cumsum([0] + [run.begin.size for run in runs[:-1]]).tolist()
-    escaped = None
-    if any(run.escaped is not None for run in runs):
-        escaped = np.concatenate(
-            [np.zeros(run.starts.size, np.bool_) if run.escaped is None else run.escaped for run in runs]
-        )
-    return Records(
-        np.concatenate([run.starts for run in runs]),
-        np.concatenate([run.ends for run in runs]),
-        escaped,
-        np.concatenate([run.first + before for run, before in zip(runs, fields, strict=True)]),
-        np.concatenate([run.count for run in runs]),
-        np.concatenate([run.begin for run in runs]),
-        np.concatenate([run.end for run in runs]),
-        np.concatenate([run.line for run in runs]),
-        {before + at: broken for run, before in zip(runs, records, strict=True) for at, broken in run.broken.items()},
-    )

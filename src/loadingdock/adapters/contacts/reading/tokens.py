@@ -9,7 +9,6 @@ begins anew, odd and even perhaps exchanged. Both ways of counting are worked ou
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
-from loadingdock.adapters.contacts.reading.records import Broken, Flags, Positions, Records, joined
+from loadingdock.adapters.contacts.reading.records import Broken, Flags, Positions, Records
 
 _LF, _CR = 10, 13
 _SHOWN = 4096  # bytes of a line that is too long
@@ -109,7 +108,7 @@ class Region:
     def _count(self, odd: int) -> _Way:
         none = np.empty(0, np.int64)
         if self._quotes is None:
-            return _Way(None, none, self._ends_of_lines, self._ends_of_lines, none)
+            return _Way(np.arange(self._at.size), none, self._ends_of_lines, self._ends_of_lines, none)
         ends, quotes = self._others_at
         outside = quotes & 1 == odd
         if not outside.all():
@@ -123,15 +122,12 @@ class Region:
         return _Way(ends, quotes, ends.take(last), last, misplaced)
 
     def records(self) -> Records:
-        return joined(list(self._runs()))
-
-    def _runs(self) -> Iterator[Records]:
-        """Records between broken ones, and broken ones."""
+        runs: list[_Run] = []
+        broken: list[_Line] = []
         at, lines = 0, self._ends_of_lines  # `at`: which structural character is the next
         start = 0  # the byte it all begins with
-        broken = 0
         while start < self._text.size:
-            if broken == self._most_broken:
+            if len(broken) == self._most_broken:
                 self.stopped = True
                 break
             way = self._way(at)
@@ -141,7 +137,8 @@ class Region:
             high = way.records.size if misplaced is None else int(way.records.searchsorted(misplaced))
             high = self._within_limit(way.records[low:high], start) + low
             if high > low:
-                yield self._between(way, at, start, slice(low, high))
+                fields = slice(way.before(at), int(way.last[high - 1]) + 1)
+                runs.append(_Run(way, slice(low, high), fields, start, self._quotes_before(at)))
                 at = int(way.records[high - 1]) + 1
                 start = int(self._at[at - 1]) + 1
                 if start == self._text.size:
@@ -149,11 +146,11 @@ class Region:
             if misplaced is None and high == way.records.size and not self._last:
                 break
             line = int(lines[lines.searchsorted(at)])
-            yield self._broken(way, at, start, line, misplaced)
-            broken += 1
+            broken.append(self._broken(way, at, start, line, misplaced))
             at, start = line + 1, int(self._at[line]) + 1
         self.taken = start
         self.lines = int(lines.searchsorted(at))
+        return self._gathered(runs, broken)
 
     def _within_limit(self, ends: Positions, start: int) -> int:
         """How many records there are before the first that is too long."""
@@ -180,34 +177,42 @@ class Region:
             ends = ends - ((self._text.take(at) == _LF) & (at > 0) & self._returns[at - 1])
         return ends
 
-    def _between(self, way: _Way, at: int, start: int, records: slice) -> Records:
-        """Records that nothing is wrong with; the first begins with the byte `start`."""
-        ended = way.records[records]
-        fields = way.before(at)
-        last = way.last[records] - fields
+    def _gathered(self, runs: list[_Run], broken: list[_Line]) -> Records:
+        sizes = [run.fields.stop - run.fields.start for run in runs]
+        begins = np.cumsum([0, *sizes[:-1]])[: len(runs)]  # of the runs, among all of their fields
+        ends_at = self._at.take(_joined([run.way.ends[run.fields] for run in runs]))
+        starts, ends = self._starts(ends_at, 0), self._ends_before(ends_at)
+        starts[begins] = [run.start for run in runs]
+        shifts = (begins - [run.fields.start for run in runs]).tolist()
+        last = _joined([run.way.last[run.records] + by for run, by in zip(runs, shifts, strict=True)])
         first = self._starts(last, 0)
-        terminators = slice(fields, fields + int(last[-1]) + 1)
-        ends_at = self._at[terminators] if way.ends is None else self._at.take(way.ends[terminators])
-        starts, ends = self._starts(ends_at, start), self._ends_before(ends_at)
-        begin, end = starts.take(first), ends.take(last)
-        line = self._ends_of_lines.searchsorted(at) + np.arange(ended.size)
+        begin, end, count = starts.take(first), ends.take(last), last - first + 1
+        kept = begin != end
+        if not kept.all():
+            first, count, begin, end = first[kept], count[kept], begin[kept], end[kept]
         escaped: Flags | None = None
-        if way.ends is not None:
-            quotes = way.quotes[terminators].copy()
-            quotes[1:] -= way.quotes[terminators][:-1]
-            quotes[0] -= self._quotes_before(at)
+        if self._quotes is not None:
+            before = _joined([run.way.quotes[run.fields] for run in runs])
+            quotes = np.diff(before, prepend=0)
+            quotes[begins] = before[begins] - [run.quotes for run in runs]
             width = self._quote_width * (quotes > 0)
             starts, ends = starts + width, ends - width
             many = quotes > 2
             escaped = many if many.any() else None
-            line[1:] = self._ends_of_lines.searchsorted(ended[:-1]) + 1
-        count = last - first + 1
-        kept = begin != end
-        if not kept.all():
-            first, count, begin, end, line = first[kept], count[kept], begin[kept], end[kept], line[kept]
-        return Records(starts, ends, escaped, first, count, begin, end, line, {})
+        places: dict[int, Broken] = {}
+        if broken:
+            nothing = [0] * len(broken)
+            begin = np.concatenate((begin, [one.begin for one in broken]))
+            end = np.concatenate((end, [one.end for one in broken]))
+            order = begin.argsort()
+            begin, end = begin[order], end[order]
+            first, count = np.concatenate((first, nothing))[order], np.concatenate((count, nothing))[order]
+            rows = np.flatnonzero(order >= order.size - len(broken)).tolist()
+            places = {row: one.broken for row, one in zip(rows, broken, strict=True)}
+        line = self._at.take(self._ends_of_lines).searchsorted(begin)
+        return Records(starts, ends, escaped, first, count, begin, end, line, places)
 
-    def _broken(self, way: _Way, at: int, start: int, line: int, misplaced: int | None) -> Records:
+    def _broken(self, way: _Way, at: int, start: int, line: int, misplaced: int | None) -> _Line:
         end = int(self._ends_before(self._at[line : line + 1])[0])
         number = int(self._ends_of_lines.searchsorted(at))
         fields = way.before(at)
@@ -224,18 +229,15 @@ class Region:
             )
         else:
             broken = Broken("unclosed_quote", way.before(line) - fields + 1)
-        none = np.empty(0, np.int64)
-        one = np.array([start, end, number, 0])
-        return Records(none, none, None, one[3:], one[3:], one[:1], one[1:2], one[2:3], {0: broken})
+        return _Line(start, end, broken)
 
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """Indices into the structural characters, rising: all that end a field (None: really all), those of them that end
-    a record, and misplaced quotes. `quotes` lie before each of `ends`; `last` are the ends of records as indices into
-    `ends`."""
+    """Indices into the structural characters, rising: those that end a field, those of them that end a record, and
+    misplaced quotes. `quotes` lie before each of `ends`; `last` are the ends of records as indices into `ends`."""
 
-    ends: Positions | None
+    ends: Positions
     quotes: Positions
     records: Positions
     last: Positions
@@ -243,7 +245,32 @@ class _Way:
 
     def before(self, at: int) -> int:
         """How many fields end before a structural character."""
-        return at if self.ends is None else int(self.ends.searchsorted(at))
+        return int(self.ends.searchsorted(at))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Records that nothing is wrong with, and their fields, as slices of a way's; the first begins with the byte
+    `start`, and `quotes` lie before it."""
+
+    way: _Way
+    records: slice
+    fields: slice
+    start: int
+    quotes: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A broken record's bytes."""
+
+    begin: int
+    end: int
+    broken: Broken
+
+
+def _joined(parts: list[Positions]) -> Positions:
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, np.int64), *parts])
 
 
 def _beginning(line: NDArray[np.uint8], limit: int) -> int:
