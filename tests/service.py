@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from loadingdock.bootstrap import FILES
 from loadingdock.settings import Settings
 from tests.desk import PASSWORD, Desk, Login, eventually
 from tests.engines.backing import BACKING
+from tests.engines.ports import Port
 
 __all__ = ["PASSWORD", "PROGRAM", "Desk", "Login", "Port", "Service", "fresh_address"]
 
@@ -37,20 +37,6 @@ def fresh_address() -> str:
     """A loopback address that no other test of this process has used: failures are counted by address, and one
     test's must not throttle another's."""
     return next(_addresses)
-
-
-class Port:
-    """A TCP port that stays ours while the server behind it comes and goes: bound but never listened on, so that
-    nobody else is given it, and a server that sets SO_REUSEADDR may still take it."""
-
-    def __init__(self) -> None:
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", 0))
-        self.number: int = self._socket.getsockname()[1]
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 class Service:

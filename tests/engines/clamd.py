@@ -18,6 +18,7 @@ import pytest
 
 from tests.engines import absent
 from tests.engines.daemon import Daemon
+from tests.engines.ports import Port
 from tests.samples import MARKER, eicar
 
 STREAM = 8 << 20  # StreamMaxLength
@@ -55,7 +56,8 @@ class Clamd(Daemon):
     def __init__(self, folder: Path, *, alerts: bool = True) -> None:
         self.folder = folder
         self._alerts = "yes" if alerts else "no"
-        self.port = _free_port()
+        self._held = Port()
+        self.port = self._held.number
         self.tcp = f"clamd://127.0.0.1:{self.port}"
         self.unix = f"clamd://{folder}/clamd.sock"
 
@@ -96,13 +98,6 @@ class Clamd(Daemon):
         self.kill()
         log = self.folder / "clamd.log"
         pytest.fail("clamd did not start:\n" + (log.read_text() if log.exists() else "no log"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ import contextlib
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ import psycopg
 import pytest
 
 from tests.engines import absent
+from tests.engines.ports import Port
 
 _USER = "postgres"
 _CONFIGURATION = """
@@ -50,7 +50,8 @@ class Postgres:
         if os.geteuid() == 0:
             self._as += ["setpriv", f"--reuid={_USER}", f"--regid={_USER}", "--clear-groups"]
         self._programs = _programs()
-        self.port = _free_port()
+        self._held = Port()
+        self.port = self._held.number
 
     def create(self, preload: str = "") -> Postgres:
         """`preload`: the libraries of extensions that need it."""
@@ -148,13 +149,6 @@ def _programs() -> Path:
     if found is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
         absent("postgres", "apt-get install --no-install-recommends postgresql")
     return Path(found).resolve().parent
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextlib.contextmanager

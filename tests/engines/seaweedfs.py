@@ -25,6 +25,7 @@ import pytest
 from tests.engines import absent
 from tests.engines.certificates import certify
 from tests.engines.daemon import Daemon
+from tests.engines.ports import Port
 
 ACCESS_KEY, SECRET_KEY = "CIKEY", "CISECRETSECRET"
 BUCKET = "dock"
@@ -74,7 +75,8 @@ class SeaweedFS(Daemon, S3Server):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ports = dict(zip(_PORTS, free_ports(len(_PORTS)), strict=True))
+        self._held = {name: Port() for name in _PORTS}
+        self._ports = {name: port.number for name, port in self._held.items()}
         self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
         self.by_name = f"http://localhost:{self._ports['s3']}"
         self.secure = f"https://localhost:{self._ports['s3 https']}"
