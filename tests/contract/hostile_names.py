@@ -25,7 +25,9 @@ NAMES = st.one_of(
 
 @pytest.mark.security(31)
 class HostileNames:
-    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+    @settings(  # the suites of both engines may run in one process, each for itself
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors], deadline=None
+    )
     @given(code=NAMES, names=st.lists(NAMES, min_size=2, max_size=4), text=st.text(max_size=20))
     async def test_names_are_inert(self, contacts: ContactStore, code: str, names: list[str], text: str) -> None:
         company = next(_numbers) + 1
