@@ -55,11 +55,12 @@ class Datetimes:
         self._layouts = _layouts(self._formats)
         self._accepted = words(rule.formats or (f"{ISO_DATE}Thh:mm:ss, perhaps with Z or +hh:mm behind it",))
         self._name = rule.zone
+        self._utc = rule.zone == "UTC"
         try:
-            self._zone = zoneinfo.ZoneInfo(rule.zone)
+            # UTC needs no list of zones, which small systems may lack
+            self._zone: dt.tzinfo = dt.UTC if self._utc else zoneinfo.ZoneInfo(rule.zone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
             raise ValueError(f"{rule.zone!r} is no time zone") from error
-        self._utc = rule.zone == "UTC"
         self._offset = lru_cache(4096)(self._offset_of_hour)
 
     def parse(self, text: str) -> dt.datetime | Wrong:
