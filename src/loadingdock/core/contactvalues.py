@@ -13,11 +13,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 from loadingdock.core.contactmodel import TEXTS, Column, Contact, ContactTable, Kind, Value, folded, normal
 from loadingdock.core.errors import InvalidInput
@@ -39,17 +40,20 @@ _EXAMPLES = {
 
 def spelled(value: Value) -> str:
     """What is not NULL, as text."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return value.astimezone(UTC).replace(tzinfo=None).isoformat() + "Z"
-        case date():
-            return value.isoformat()
-        case Decimal():
-            return format(value, "f")
-        case _:
-            return str(value)
+    return _SPELLINGS.get(type(value), str)(value)
+
+
+def _moment_spelled(value: Any) -> str:
+    moment = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return f"{moment.isoformat()[: -len('+00:00')]}Z"
+
+
+_SPELLINGS: Mapping[type, Callable[[Any], str]] = {
+    bool: lambda value: "true" if value else "false",
+    datetime: _moment_spelled,
+    date: date.isoformat,
+    Decimal: "{:f}".format,
+}
 
 
 def plain(value: Value) -> str | int | bool | None:
@@ -206,19 +210,30 @@ def after_prefix(prefix: str) -> str | None:
 # --- cells of a CSV ------------------------------------------------------------------------------
 
 _QUOTED = re.compile('[,"\r\n]')
+_PLAIN = re.compile('[^=+@\t\r\n,"-][^,"\r\n]*')
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _PREFIX = "'"
 
 
 def header(table: ContactTable, *, raw: bool) -> str:
     """The first record: the names of the columns."""
-    return _record(column.name if raw else harmless(column.name) for column in table.visible)
+    write = _cell if raw else _harmless_cell
+    return _record([write(column.name) for column in table.visible])
 
 
 def records(table: ContactTable, contacts: Iterable[Contact], *, raw: bool) -> str:
-    """Their records (RFC 4180): NULL is nothing at all, an empty text `""`. `raw`: texts as they are kept."""
-    columns = table.visible
-    return "".join(_record(_cells(columns, contact.values, raw)) for contact in contacts)
+    """Their records (RFC 4180): NULL is nothing at all, an empty text `""`. `raw`: texts as they are kept. A number is
+    no formula: it stays one."""
+    text = _cell if raw else _harmless_cell
+    writes: list[Callable[[Any], str]] = [text if column.kind in TEXTS else spelled for column in table.visible]
+    return "".join(
+        _record(["" if value is None else write(value) for write, value in zip(writes, contact.values, strict=True)])
+        for contact in contacts
+    )
+
+
+def _record(cells: Sequence[str]) -> str:
+    return (",".join(cells) or '""') + "\r\n"  # a line with nothing in it would be no record
 
 
 def harmless(text: str) -> str:
@@ -226,20 +241,8 @@ def harmless(text: str) -> str:
     return _PREFIX + text if text.startswith(_FORMULA) else text
 
 
-def _cells(columns: Sequence[Column], values: Sequence[Value], raw: bool) -> Iterator[str | None]:
-    """A number is no formula: it stays one."""
-    for column, value in zip(columns, values, strict=True):
-        if value is None:
-            yield None
-        elif raw or column.kind not in TEXTS:
-            yield spelled(value)
-        else:
-            yield harmless(str(value))
-
-
-def _record(cells: Iterable[str | None]) -> str:
-    text = ",".join("" if cell is None else _cell(cell) for cell in cells)
-    return (text or '""') + "\r\n"  # a line with nothing in it would be no record
+def _harmless_cell(text: str) -> str:
+    return text if _PLAIN.fullmatch(text) else _cell(harmless(text))
 
 
 def _cell(text: str) -> str:

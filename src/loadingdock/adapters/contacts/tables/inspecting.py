@@ -7,7 +7,7 @@ from typing import Any
 
 from loadingdock.adapters.contacts.tables.plans import SHOWN, Check, indexes
 from loadingdock.adapters.contacts.tables.statements import Tongue
-from loadingdock.core.contactmodel import Column, ContactTable
+from loadingdock.core.contactmodel import OWN, Column, ContactTable
 from loadingdock.core.contactvalues import spelled
 from loadingdock.core.errors import Conflict
 
@@ -18,7 +18,7 @@ def contradiction(tongue: Tongue, check: Check, count: int, first: Sequence[Sequ
     """`first` are rows as the check's own statement finds them."""
     told = []
     for row, *kept in first:
-        values = [tongue.value(column, value) for column, value in zip(check.columns, kept, strict=True)]
+        values = map(tongue.value, check.columns, kept)
         held = ", ".join(repr(spelled(value)[:_SHOWN]) for value in values if value is not None)
         told.append(f"{row} ({held})" if held else str(row))
     more = ", ..." if len(told) == SHOWN < count else ""
@@ -58,5 +58,6 @@ def compared(
                 yield f"The contact table {table.code} has other columns than the records know."
             for index in sorted(indexes(table) - made):
                 yield f"The contact table {table.code} lacks its index {index}."
-    for name in sorted(set(there) - own - {table.code for table in tables}):
+    known = {table.code for table in tables}
+    for name in sorted(name for name in set(there) - own - known if not name.startswith(OWN)):
         yield f"There is a contact table {name} that the records do not know."

@@ -6,6 +6,7 @@ number of its smallest units. So each is compared as what it is, and nothing is 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -23,7 +24,7 @@ _1970 = date(1970, 1, 1)
 _COUNTED = {Kind.INTEGER, Kind.DECIMAL, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME}
 
 
-class _Sqlite:
+class _Sqlite(Tongue):
     row = "INTEGER PRIMARY KEY AUTOINCREMENT"
     end = " STRICT"
     first = ""  # it always is
@@ -74,21 +75,15 @@ class _Sqlite:
             case _:
                 return value
 
-    def value(self, column: Column, kept: Any) -> Value:
-        if kept is None:
-            return None
-        match column.kind:
-            case Kind.BOOLEAN:
-                return bool(kept)
-            case Kind.DECIMAL:
-                return Decimal(kept).scaleb(-_scale(column))
-            case Kind.DATE:
-                return _1970 + timedelta(kept)
-            case Kind.DATETIME:
-                return moment(kept)
-            case _:
-                value: Value = kept
-                return value
+    def maker(self, column: Column) -> Callable[[Any], Value] | None:
+        scale = _scale(column)
+        made: dict[Kind, Callable[[Any], Value]] = {
+            Kind.BOOLEAN: bool,
+            Kind.DECIMAL: lambda kept: Decimal(kept).scaleb(-scale),
+            Kind.DATE: lambda kept: _1970 + timedelta(kept),
+            Kind.DATETIME: moment,
+        }
+        return made.get(column.kind)
 
 
 def _scale(column: Column) -> int:

@@ -5,7 +5,7 @@ Names come from people: they stand in a statement quoted and nothing else of the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -47,7 +47,15 @@ class Tongue(Protocol):
         """A value as it is kept."""
         ...
 
-    def value(self, column: Column, kept: Any) -> Value: ...
+    def maker(self, column: Column) -> Callable[[Any], Value] | None:
+        """What makes a value of one that is kept and not NULL; None where it is one."""
+        ...
+
+    def value(self, column: Column, kept: Any) -> Value:
+        """The value of one that is kept."""
+        make = None if kept is None else self.maker(column)
+        value: Value = kept if make is None else make(kept)
+        return value
 
 
 def quoted(name: str) -> str:
@@ -75,11 +83,13 @@ class Reading:
         self._tongue = tongue
         self._table = table
         self._home = tongue.home(table.company_id, table.code)
+        self._made = tuple(map(tongue.maker, table.visible))
         self._columns = ", ".join((ROW_NAME, *(quoted(column.name) for column in table.visible)))
 
     def contact(self, row: Sequence[Any]) -> Contact:
-        columns = self._table.visible
-        return Contact(row[0], tuple(map(self._tongue.value, columns, row[1:])))
+        """Of a row as `rows`, `find` and `export` find it."""
+        values = zip(self._made, row[1:], strict=True)
+        return Contact(row[0], tuple([kept if kept is None or make is None else make(kept) for make, kept in values]))
 
     def count(self, wanted: Wanted) -> Statement:
         said = _Saying(self._tongue)
