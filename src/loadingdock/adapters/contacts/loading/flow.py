@@ -1,0 +1,225 @@
+"""A load, batch by batch, whatever the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from loadingdock.adapters.contacts.loading.keys import Surveyed, ordered
+from loadingdock.adapters.contacts.loading.statements import Loading, Unique, Words, uniques
+from loadingdock.adapters.contacts.tables.statements import Tongue
+from loadingdock.core.loading import (
+    AMBIGUOUS,
+    DUPLICATE,
+    EXISTS,
+    NOT_UNIQUE,
+    REQUIRED,
+    UNKNOWN,
+    Batch,
+    Counts,
+    Load,
+    Observer,
+    Operation,
+    Refused,
+)
+
+
+class Violated(Exception):
+    """A unique index would have had two of the same."""
+
+
+class Engine(Protocol):
+    """A transaction that is open. `run` and `fill` raise Violated."""
+
+    tongue: Tongue
+    words: Words
+
+    def run(self, statement: str) -> int:
+        """The number of rows it was about."""
+        ...
+
+    def all(self, statement: str) -> list[Any]: ...
+
+    def fill(self, target: str, rows: Any) -> None:
+        """A record batch into a table, whose name is followed by its columns."""
+        ...
+
+
+class Cancelled(Exception):
+    """As the observer wished."""
+
+
+@contextmanager
+def attempt(engine: Engine) -> Iterator[None]:
+    """All of it or nothing. Raises Violated."""
+    engine.run("SAVEPOINT attempt")
+    try:
+        yield
+    except Violated:
+        engine.run("ROLLBACK TO attempt")
+        engine.run("RELEASE attempt")
+        raise
+    engine.run("RELEASE attempt")
+
+
+class Flow:
+    """`counts` are those so far."""
+
+    counts: Counts
+
+    def __init__(self, engine: Engine, load: Load, observer: Observer, survey: Surveyed | None) -> None:
+        self.counts = Counts()
+        self._engine, self._load, self._observer, self._survey = engine, load, observer, survey
+        self._sql = Loading(engine.tongue, engine.words, load)
+        # What is looked at before it is applied, because something was wrong already: it is rarely the only one.
+        self._wary = False
+        indexes = [[column.name for column in unique] for unique in uniques(load.table)]
+        self._order = list(load.key) or next((each for each in indexes if {*each} <= {*load.columns}), [])
+
+    @property
+    def indexed(self) -> bool:
+        return self._sql.indexed
+
+    def apply(self, batches: Iterable[Batch]) -> None:
+        """Raises Cancelled."""
+        for statement in self._sql.making():
+            self._engine.run(statement)
+        for batch in batches:
+            if self._observer.cancelled():
+                raise Cancelled
+            if len(batch.columns):
+                self._batch(batch)
+            self._observer.applied(self.counts)
+
+    def _batch(self, batch: Batch) -> None:
+        columns, ordinals = batch.columns.select(list(self._load.columns)), np.asarray(batch.ordinals)
+        if self._survey is not None and (superseded := self._survey.superseded(batch)).size:
+            self._skip(DUPLICATE, ordinals[superseded].tolist())
+            rest = np.delete(np.arange(ordinals.size), superseded)
+            columns, ordinals = columns.take(pa.array(rest)), ordinals[rest]
+        if self._order:
+            order = ordered(columns, self._order)
+            columns, ordinals = columns.take(order), ordinals[order.to_numpy()]
+        last = int(self._engine.all(self._sql.highest())[0][0]) if self._load.undoable else 0
+        if self._wary or self._load.key or self._sql.absent or not self._straight(columns):
+            self._staged(batch, columns, ordinals)
+        if self._load.undoable:
+            self._engine.run(self._sql.remembering_inserted(last))
+
+    def _straight(self, columns: Any) -> bool:
+        """Into the table at once: for as long as nothing is against it."""
+        try:
+            with attempt(self._engine):
+                self._engine.fill(self._sql.direct, columns)
+        except Violated:
+            self._wary = True
+            return False
+        self._count(inserted=len(columns))
+        return True
+
+    def _staged(self, batch: Batch, columns: Any, ordinals: Any) -> None:
+        engine, sql = self._engine, self._sql
+        for statement in sql.emptying():
+            engine.run(statement)
+        named = pa.RecordBatch.from_arrays([pa.array(ordinals), *columns.columns], ["n", *columns.schema.names])
+        engine.fill(sql.staging, named)
+        engine.run(sql.working())
+        refused = [*self._ambiguous(), *self._by_operation()]
+        if not self._wary:
+            try:
+                with attempt(self._engine):
+                    done = self._change()
+            except Violated:
+                self._wary = True
+        if self._wary:
+            refused += self._violations()
+            done = self._change()
+        inserted, updated = done
+        self._count(inserted=inserted, updated=updated, unchanged=int(engine.all(sql.unchanged)[0][0]))
+        self._refuse(batch, refused)
+
+    def _change(self) -> tuple[int, int]:
+        engine, sql, updated, inserted = self._engine, self._sql, 0, 0
+        operation = self._load.operation
+        if operation in {Operation.UPDINS, Operation.UPALL} and len(self._load.columns) > len(self._load.key):
+            updated = engine.run(sql.updating())
+            if self._load.undoable and updated:
+                engine.run(sql.remembering_updated())
+        if operation is not Operation.UPALL:
+            inserted = engine.run(sql.inserting())
+        return inserted, updated
+
+    # --- records that are not applied ------------------------------------------------------------
+
+    def _ambiguous(self) -> Iterator[tuple[int, str, str, str]]:
+        if self._sql.indexed or not self._load.key:
+            return
+        found = self._engine.all(self._sql.ambiguous)
+        named = " and ".join(self._load.key)
+        for n, times in found:
+            yield n, self._load.key[0], AMBIGUOUS, f"{times} contacts have this {named}."
+        self._leave_out([n for n, _ in found])
+
+    def _by_operation(self) -> Iterator[tuple[int, str, str, str]]:
+        """What the operation leaves aside, and new contacts that would lack something."""
+        operation, sql = self._load.operation, self._sql
+        if operation in {Operation.INSNEW, Operation.UPALL}:
+            aside = [n for (n,) in self._engine.all(sql.known if operation is Operation.INSNEW else sql.new)]
+            self._skip(EXISTS if operation is Operation.INSNEW else UNKNOWN, aside)
+            self._leave_out(aside)
+        if sql.absent and operation is not Operation.UPALL:
+            lacking = [n for (n,) in self._engine.all(sql.new)]
+            name = sql.absent[0].name
+            for n in lacking:
+                yield n, name, REQUIRED, f"A new contact needs a value for {name}, which the file does not bring."
+            self._leave_out(lacking)
+
+    def _violations(self) -> list[tuple[int, str, str, str]]:
+        found: dict[int, tuple[int, str, str, str]] = {}
+        for unique in self._sql.uniques:
+            for n, row in self._engine.all(self._sql.taken(unique)):
+                reason = f"The contact of row {row} has this {_named(unique)} already."
+                found.setdefault(n, (n, unique[0].name, NOT_UNIQUE, reason))
+        brought: dict[int, list[tuple[Unique, tuple[Any, ...]]]] = {}
+        for unique in self._sql.uniques:
+            for n, _, *values in self._engine.all(self._sql.repeated(unique)):
+                if n not in found:
+                    brought.setdefault(n, []).append((unique, tuple(values)))
+        taken: dict[tuple[Unique, tuple[Any, ...]], int] = {}
+        for n in sorted(brought):
+            if earlier := next((each for each in brought[n] if each in taken), None):
+                reason = f"Record {taken[earlier]} of the file has this {_named(earlier[0])} already."
+                found[n] = n, earlier[0][0].name, NOT_UNIQUE, reason
+            else:
+                taken.update((each, n) for each in brought[n])
+        self._leave_out(list(found))
+        return list(found.values())
+
+    def _leave_out(self, ordinals: Sequence[int]) -> None:
+        if ordinals:
+            self._engine.run(self._sql.leaving_out(ordinals))
+
+    def _skip(self, code: str, ordinals: Sequence[int]) -> None:
+        if ordinals:
+            self._observer.skipped(code, ordinals)
+            self._count(skipped=len(ordinals))
+
+    def _refuse(self, batch: Batch, refused: list[tuple[int, str, str, str]]) -> None:
+        if refused:
+            refused.sort()
+            places = np.searchsorted(batch.ordinals, [n for n, *_ in refused]).tolist()
+            self._observer.refused(batch, [Refused(at, *each) for at, each in zip(places, refused, strict=True)])
+            self._count(rejected=len(refused))
+
+    def _count(self, **more: int) -> None:
+        new = Counts(**more)
+        self.counts = Counts(*(a + b for a, b in zip(astuple(self.counts), astuple(new), strict=True)))
+
+
+def _named(unique: Unique) -> str:
+    return " and ".join(column.name for column in unique)

@@ -1,0 +1,183 @@
+"""Loads and their undoing, whatever the engine."""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import astuple
+from typing import Any, Protocol
+
+from loadingdock.adapters.contacts.loading.ahead import ahead
+from loadingdock.adapters.contacts.loading.flow import Cancelled, Engine, Flow, Violated, attempt
+from loadingdock.adapters.contacts.loading.keys import Surveyed
+from loadingdock.adapters.contacts.loading.statements import LOADS, Undoing, undoing
+from loadingdock.adapters.contacts.tables.statements import Reading
+from loadingdock.core.contactmodel import ContactTable
+from loadingdock.core.errors import NotFound
+from loadingdock.core.loading import (
+    Counts,
+    Ending,
+    Load,
+    Observer,
+    Outcome,
+    Source,
+    Survey,
+    Undone,
+    Untouched,
+    checked,
+)
+
+
+class Session(Engine, Protocol):
+    """A connection. What is not committed when it ends is rolled back."""
+
+    def begin(self, table: ContactTable) -> None:
+        """To change it. Raises Conflict if it is another one by now."""
+        ...
+
+    def look(self) -> None:
+        """To read."""
+        ...
+
+    def indexed(self) -> None:
+        """The rows that a batch is about are found by indexes, whatever the engine thinks of it."""
+        ...
+
+    def has(self, company_id: int, name: str) -> bool: ...
+
+    def commit(self) -> None: ...
+
+
+class Loader(ABC):
+    """A ContactLoader by SQL."""
+
+    @abstractmethod
+    def _session(self, company_id: int) -> AbstractContextManager[Session]:
+        """What it raises, the core knows."""
+
+    def survey(self, load: Load) -> Surveyed:
+        return Surveyed(checked(load).key)
+
+    def load(self, load: Load, source: Source, observer: Observer, survey: Survey | None = None) -> Outcome:
+        load, table = checked(load), load.table
+        seen = survey if isinstance(survey, Surveyed) else None
+        try:
+            if load.key and seen is None:
+                seen = _surveyed(load, source, observer)
+        except Cancelled:
+            return Outcome(Ending.CANCELLED, Counts())
+        with self._session(table.company_id) as session:
+            session.begin(table)
+            if (counts := _committed(session, table, load.number)) is not None:
+                return Outcome(Ending.COMMITTED, counts)
+            flow = Flow(session, load, observer, seen)
+            if flow.indexed:
+                session.indexed()
+            try:
+                with ahead(source()) as batches:
+                    flow.apply(batches)
+            except Cancelled:
+                return Outcome(Ending.CANCELLED, flow.counts)
+            counts = flow.counts
+            if load.strict and counts.rejected:
+                return Outcome(Ending.REFUSED, counts)
+            if load.dry_run:
+                return Outcome(Ending.DRY, counts)
+            _remember(session, load, counts)
+            observer.settled(counts)
+            session.commit()
+            return Outcome(Ending.COMMITTED, counts)
+
+    def committed(self, table: ContactTable, number: int) -> Counts | None:
+        with self._session(table.company_id) as session:
+            session.look()
+            return _committed(session, table, number)
+
+    def undo(self, table: ContactTable, number: int) -> Undone:
+        with self._session(table.company_id) as session:
+            session.begin(table)
+            sql = _undoing(session, table, number)
+            conflicts = [_untouched(session, table, row, "changed") for row in session.all(sql.conflicts())]
+            removed = session.run(sql.removing())
+            try:
+                with attempt(session):
+                    restored = session.run(sql.restoring())
+            except Violated:
+                restored, left = _one_by_one(session, table, sql)
+                conflicts += left
+            session.run(sql.dropping())
+            session.commit()
+            return Undone(removed, restored, tuple(sorted(conflicts, key=lambda each: each.row)))
+
+    def forget(self, table: ContactTable, number: int) -> None:
+        with self._session(table.company_id) as session:
+            session.begin(table)
+            home = session.tongue.home(table.company_id, undoing(number))
+            session.run(f"DROP TABLE IF EXISTS {home}")
+            session.commit()
+
+
+def _surveyed(load: Load, source: Source, observer: Observer) -> Surveyed:
+    survey = Surveyed(load.key)
+    for batch in source():
+        if observer.cancelled():
+            raise Cancelled
+        survey.add(batch)
+    return survey
+
+
+def _committed(session: Session, table: ContactTable, number: int) -> Counts | None:
+    if not session.has(table.company_id, LOADS):
+        return None
+    home = session.tongue.home(table.company_id, LOADS)
+    found = session.all(f"SELECT counts FROM {home} WHERE number = {number:d}")  # noqa: S608 - a number
+    return Counts(*json.loads(found[0][0])) if found else None
+
+
+def _remember(session: Session, load: Load, counts: Counts) -> None:
+    """Whole numbers all of it."""
+    table = load.table
+    names = [column.name for column in table.columns]
+    brought = json.dumps([names.index(name) for name in load.columns])
+    session.run(
+        f"INSERT INTO {session.tongue.home(table.company_id, LOADS)} (number, contact_table, counts, brought, columns)"  # noqa: S608
+        f" VALUES ({load.number:d}, {table.number:d}, '{json.dumps(astuple(counts))}', '{brought}', {len(names):d})"
+    )
+
+
+def _undoing(session: Session, table: ContactTable, number: int) -> Undoing:
+    home = session.tongue.home(table.company_id, LOADS)
+    found = session.all(
+        f"SELECT brought, columns FROM {home} WHERE number = {number:d} AND contact_table = {table.number:d}"  # noqa: S608
+    )
+    if not found or not session.has(table.company_id, undoing(number)):
+        raise NotFound("import")
+    return Undoing(session.tongue, session.words, table, number, json.loads(found[0][0]), int(found[0][1]))
+
+
+def _untouched(session: Session, table: ContactTable, row: Sequence[Any], why: str) -> Untouched:
+    number, there, *values = row
+    if there is None:
+        return Untouched(number, (), "gone")
+    contact = Reading(session.tongue, table).contact((number, *values))
+    held = dict(zip((column.name for column in table.visible), contact.values, strict=True))
+    return Untouched(number, tuple(held[name] for name in table.key), why)
+
+
+def _one_by_one(session: Session, table: ContactTable, sql: Undoing) -> tuple[int, list[Untouched]]:
+    """For as long as one row makes way for another."""
+    rows, restored = session.all(sql.restorable()), 0
+    while rows:
+        left = []
+        for row in rows:
+            try:
+                with attempt(session):
+                    restored += session.run(sql.restoring(int(row[0])))
+            except Violated:
+                left.append(row)
+        if len(left) == len(rows):
+            break
+        rows = left
+    return restored, [_untouched(session, table, row, "not_unique") for row in rows]

@@ -1,0 +1,124 @@
+"""Loads into the SQLite file of a company.
+
+By apsw, which has the file open anyway: a second SQLite in the process, such as an Arrow driver's own, would drop the
+locks of the first whenever it closes the file (https://sqlite.org/howtocorrupt.html, 2.2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+import apsw.sqlite_extra
+
+from loadingdock.adapters.contacts.loading.flow import Violated
+from loadingdock.adapters.contacts.loading.keys import counted
+from loadingdock.adapters.contacts.loading.loader import Loader, Session
+from loadingdock.adapters.contacts.loading.statements import LOADS, MAKING_LOADS, Words
+from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect
+from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
+from loadingdock.adapters.records.sqlite.connection import refusal
+from loadingdock.core.contactmodel import Column, ContactTable
+from loadingdock.core.errors import Conflict, NotFound, Unavailable
+
+_CACHE_KIB = 64 * 1024
+
+
+class _Sqlite:
+    dropped = ""  # it ends with its connection
+    emptied = "DELETE FROM {0}"
+    mark = "TEXT"
+    digest = "sha1(json_array({0}))"
+    array = "json_array({0})"
+
+    def kept(self, column: Column, place: int) -> str:
+        return f"json_extract(u.before, '$[{place:d}]')"
+
+
+WORDS: Words = _Sqlite()
+
+
+class SqliteLoader(Loader):
+    """`folder` is that of SqliteContacts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextmanager
+    def _session(self, company_id: int) -> Iterator[Session]:
+        path = self._folder / f"{company_id}.sqlite"
+        if not path.exists():
+            raise NotFound("table")
+        with _errors():
+            connection = connect(path)
+            try:
+                yield _Session(connection)
+            finally:
+                connection.close()
+
+
+class _Session:
+    tongue: Tongue = TONGUE
+    words: Words = WORDS
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        apsw.sqlite_extra.load(connection, "sha1")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB:d}")
+
+    def begin(self, table: ContactTable) -> None:
+        self.run("BEGIN IMMEDIATE")
+        rows = self._connection.execute(f"SELECT version FROM {TABLES} WHERE number = ?", (table.number,)).fetchall()  # noqa: S608
+        if not rows or rows[0][0] != table.version:
+            raise Conflict(f"The table {table.code} has just been altered; ask again.")
+        self.run(MAKING_LOADS.format(TONGUE.home(table.company_id, LOADS)))
+
+    def look(self) -> None:
+        self.run("BEGIN")
+
+    def indexed(self) -> None:
+        """SQLite takes an index where there is one."""
+
+    def has(self, company_id: int, name: str) -> bool:
+        return self._connection.table_exists("main", name)
+
+    def commit(self) -> None:
+        self.run("COMMIT")
+
+    def run(self, statement: str) -> int:
+        with _violations():
+            self._connection.execute(statement)
+        return self._connection.changes()
+
+    def all(self, statement: str) -> list[Any]:
+        return self._connection.execute(statement).fetchall()
+
+    def fill(self, target: str, rows: Any) -> None:
+        places = ", ".join("?" * rows.num_columns)
+        values = (counted(column).to_pylist() for column in rows.columns)
+        with _violations():
+            self._connection.executemany(f"INSERT INTO {target} VALUES ({places})", zip(*values, strict=True))  # noqa: S608
+
+
+@contextmanager
+def _violations() -> Iterator[None]:
+    try:
+        yield
+    except apsw.ConstraintError as error:
+        raise Violated from error  # there is no other constraint
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except apsw.BusyError as error:
+        raise Unavailable("table", retry_after=10) from error
+    except apsw.Error as error:
+        if (refused := refusal(error)) is None:
+            raise
+        raise refused() from error

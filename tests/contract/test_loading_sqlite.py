@@ -1,0 +1,31 @@
+"""The contract of loads on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from loadingdock.adapters.contacts.loading.sqlite import SqliteLoader
+from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
+from loadingdock.core.contactports import ContactStore
+from loadingdock.core.loading import ContactLoader
+from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
+from tests.contract import batches
+
+
+class TestSqliteLoads(LoadingContract):
+    @pytest.fixture
+    async def contacts(self, tmp_path: Path) -> AsyncIterator[ContactStore]:
+        store = SqliteContacts(tmp_path / "contacts")
+        yield store
+        await store.close()
+
+    @pytest.fixture
+    def loader(self, tmp_path: Path) -> ContactLoader:
+        return SqliteLoader(tmp_path / "contacts")
+
+    @pytest.fixture
+    def batch_of(self) -> BatchOf:
+        return batches.batch_of
