@@ -23,7 +23,7 @@ OWN = "_dock_"
 ROW = OWN + "id"
 """The number of a row: given once, never again to another one."""
 MOST_COLUMNS = 500  # retired ones counted: both databases take them, and any number of them fits a statement
-MOST_KEY = 32  # columns of a key: PostgreSQL's INDEX_MAX_KEYS
+MOST_KEY = 8  # columns of a key
 LONGEST_TEXT = 1_000_000  # characters
 MOST_DIGITS = 18  # of a decimal: as a number of its smallest unit it fits 64 bits, where a database has no decimals
 # Bytes of an indexed value: PostgreSQL's B-tree takes entries up to 2,704 bytes.

@@ -52,9 +52,9 @@ _CHANGES = {"add": [{"name": "CITY", "type": "text(80)"}], "columns": {"BORN": {
 
 class Wanted(Parameters):
     where: Annotated[
-        tuple[Annotated[str, Field(max_length=4000)], ...],
+        tuple[Annotated[str, Field(max_length=300)], ...],
         Field(
-            max_length=50,
+            max_length=16,
             description="Conditions that all have to be met: `AGE>=18`, `EMAIL^=anna` (begins with), `CITY=Bonn`,"
             " `PHONE is null`, `PHONE is not null`.",
             examples=[[]],
@@ -63,7 +63,7 @@ class Wanted(Parameters):
     search: Annotated[
         str | None,
         Field(
-            min_length=1, max_length=1000, description="What one of the texts holds, ASCII letters whatever their case."
+            min_length=1, max_length=300, description="What one of the texts holds, ASCII letters whatever their case."
         ),
     ] = None
 
@@ -73,7 +73,7 @@ class RowQuery(Wanted):
         "row"
     )
     limit: Annotated[int, Field(ge=1, le=1000, description="Items on a page, at most.")] = 100
-    cursor: Annotated[str | None, Field(max_length=8000, description="`next_cursor` of the page before.")] = None
+    cursor: Annotated[str | None, Field(max_length=16_000, description="`next_cursor` of the page before.")] = None
     count: Annotated[bool, Field(description="Whether to say how many there are in all.")] = False
 
 
@@ -85,7 +85,7 @@ class ExportQuery(Wanted):
 
 class KeyQuery(Parameters):
     key: Annotated[
-        list[Annotated[str, Field(max_length=4000)]],
+        list[Annotated[str, Field(max_length=650)]],
         Field(
             min_length=1,
             max_length=MOST_KEY,
