@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import astuple
+from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 
+from loadingdock.adapters.contacts.loading.ahead import ahead
 from loadingdock.adapters.contacts.loading.keys import Surveyed, ordered
 from loadingdock.adapters.contacts.loading.statements import Loading, Unique, Words, uniques
 from loadingdock.adapters.contacts.tables.statements import Tongue
@@ -45,8 +46,12 @@ class Engine(Protocol):
 
     def all(self, statement: str) -> list[Any]: ...
 
-    def fill(self, target: str, rows: Any) -> None:
-        """A record batch into a table, whose name is followed by its columns."""
+    def made(self, rows: Any) -> Any:
+        """A record batch as `fill` takes it. In any thread."""
+        ...
+
+    def fill(self, target: str, made: Any) -> None:
+        """Into a table, whose name is followed by its columns."""
         ...
 
 
@@ -65,6 +70,19 @@ def attempt(engine: Engine) -> Iterator[None]:
         engine.run("RELEASE attempt")
         raise
     engine.run("RELEASE attempt")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A batch without the records that later ones replace, sorted, and `made` for the table itself, if `straight`, or
+    for the stage."""
+
+    batch: Batch
+    columns: Any
+    ordinals: Any
+    superseded: list[int]
+    straight: bool
+    made: Any
 
 
 class Flow:
@@ -89,45 +107,58 @@ class Flow:
         """Raises Cancelled."""
         for statement in self._sql.making():
             self._engine.run(statement)
-        for batch in batches:
-            if self._observer.cancelled():
-                raise Cancelled
-            if len(batch.columns):
-                self._batch(batch)
-            self._observer.applied(self.counts)
+        with ahead(map(self._ready, batches)) as ready:
+            for each in ready:
+                if self._observer.cancelled():
+                    raise Cancelled
+                if len(each.batch.columns):
+                    self._batch(each)
+                self._observer.applied(self.counts)
 
-    def _batch(self, batch: Batch) -> None:
+    @property
+    def _straight(self) -> bool:
+        """Into the table at once: for as long as nothing is against it."""
+        return not (self._wary or self._load.key or self._sql.absent)
+
+    def _ready(self, batch: Batch) -> Ready:
+        """What needs no database, in a thread beside it."""
         columns, ordinals = batch.columns.select(list(self._load.columns)), np.asarray(batch.ordinals)
-        if self._survey is not None and (superseded := self._survey.superseded(batch)).size:
-            self._skip(DUPLICATE, ordinals[superseded].tolist())
-            rest = np.delete(np.arange(ordinals.size), superseded)
+        superseded: list[int] = []
+        if self._survey is not None and (replaced := self._survey.superseded(batch)).size:
+            superseded = ordinals[replaced].tolist()
+            rest = np.delete(np.arange(ordinals.size), replaced)
             columns, ordinals = columns.take(pa.array(rest)), ordinals[rest]
         if self._order:
             order = ordered(columns, self._order)
             columns, ordinals = columns.take(order), ordinals[order.to_numpy()]
+        straight = self._straight
+        made = self._engine.made(columns if straight else _numbered(columns, ordinals))
+        return Ready(batch, columns, ordinals, superseded, straight, made)
+
+    def _batch(self, ready: Ready) -> None:
+        self._skip(DUPLICATE, ready.superseded)
         last = int(self._engine.all(self._sql.highest())[0][0]) if self._load.undoable else 0
-        if self._wary or self._load.key or self._sql.absent or not self._straight(columns):
-            self._staged(batch, columns, ordinals)
+        if not (self._straight and self._filled(ready)):
+            self._staged(ready)
         if self._load.undoable:
             self._engine.run(self._sql.remembering_inserted(last))
 
-    def _straight(self, columns: Any) -> bool:
-        """Into the table at once: for as long as nothing is against it."""
+    def _filled(self, ready: Ready) -> bool:
         try:
             with attempt(self._engine):
-                self._engine.fill(self._sql.direct, columns)
+                self._engine.fill(self._sql.direct, ready.made)
         except Violated:
             self._wary = True
             return False
-        self._count(inserted=len(columns))
+        self._count(inserted=len(ready.columns))
         return True
 
-    def _staged(self, batch: Batch, columns: Any, ordinals: Any) -> None:
+    def _staged(self, ready: Ready) -> None:
         engine, sql = self._engine, self._sql
         for statement in sql.emptying():
             engine.run(statement)
-        named = pa.RecordBatch.from_arrays([pa.array(ordinals), *columns.columns], ["n", *columns.schema.names])
-        engine.fill(sql.staging, named)
+        numbered = engine.made(_numbered(ready.columns, ready.ordinals)) if ready.straight else ready.made
+        engine.fill(sql.staging, numbered)
         engine.run(sql.working())
         refused = [*self._ambiguous(), *self._by_operation()]
         if not self._wary:
@@ -141,7 +172,7 @@ class Flow:
             done = self._change()
         inserted, updated = done
         self._count(inserted=inserted, updated=updated, unchanged=int(engine.all(sql.unchanged)[0][0]))
-        self._refuse(batch, refused)
+        self._refuse(ready.batch, refused)
 
     def _change(self) -> tuple[int, int]:
         engine, sql, updated, inserted = self._engine, self._sql, 0, 0
@@ -219,6 +250,10 @@ class Flow:
     def _count(self, **more: int) -> None:
         new = Counts(**more)
         self.counts = Counts(*(a + b for a, b in zip(astuple(self.counts), astuple(new), strict=True)))
+
+
+def _numbered(columns: Any, ordinals: Any) -> Any:
+    return pa.RecordBatch.from_arrays([pa.array(ordinals), *columns.columns], ["n", *columns.schema.names])
 
 
 def _named(unique: Unique) -> str:

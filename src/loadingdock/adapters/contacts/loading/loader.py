@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from dataclasses import astuple
 from typing import Any, Protocol
 
-from loadingdock.adapters.contacts.loading.ahead import ahead
 from loadingdock.adapters.contacts.loading.flow import Cancelled, Engine, Flow, Violated, attempt
 from loadingdock.adapters.contacts.loading.keys import Surveyed
 from loadingdock.adapters.contacts.loading.statements import LOADS, Undoing, undoing
@@ -76,8 +75,7 @@ class Loader(ABC):
             if flow.indexed:
                 session.indexed()
             try:
-                with ahead(source()) as batches:
-                    flow.apply(batches)
+                flow.apply(source())
             except Cancelled:
                 return Outcome(Ending.CANCELLED, flow.counts)
             counts = flow.counts

@@ -114,16 +114,18 @@ class _Session:
     def all(self, statement: str) -> list[Any]:
         return self._connection.execute(statement.encode(), prepare=False).fetchall()
 
-    def fill(self, target: str, rows: Any) -> None:
+    def made(self, rows: Any) -> tuple[bytes, ...]:
         encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
+        return encoder.write_header(), encoder.write_batch(rows), encoder.finish()  # which may bring rows held back
+
+    def fill(self, target: str, made: tuple[bytes, ...]) -> None:
         with (
             _violations(),
             self._connection.cursor() as cursor,
             cursor.copy(f"COPY {target} FROM STDIN (FORMAT binary)".encode()) as copy,
         ):
-            copy.write(encoder.write_header())
-            copy.write(encoder.write_batch(rows))
-            copy.write(encoder.finish())  # it may have held rows back
+            for part in made:
+                copy.write(part)
 
 
 @contextmanager
