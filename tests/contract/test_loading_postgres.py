@@ -14,13 +14,14 @@ from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import ContactLoader
 from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
 from tests.contract import batches
+from tests.contract.loading_kills import KilledLoads
 from tests.engines.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
 
 
 @pytest.mark.engine("postgres")
-class TestPostgresLoads(LoadingContract):
+class TestPostgresLoads(KilledLoads, LoadingContract):
     @pytest.fixture
     async def records(self, postgres: Postgres) -> AsyncIterator[PostgresRecords]:
         url = await asyncio.to_thread(postgres.database)
@@ -42,3 +43,7 @@ class TestPostgresLoads(LoadingContract):
     @pytest.fixture
     def batch_of(self) -> BatchOf:
         return batches.batch_of
+
+    @pytest.fixture
+    def place(self, records: PostgresRecords) -> tuple[str, str]:
+        return "postgres", records.place[1]

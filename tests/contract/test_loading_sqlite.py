@@ -13,9 +13,10 @@ from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import ContactLoader
 from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
 from tests.contract import batches
+from tests.contract.loading_kills import KilledLoads
 
 
-class TestSqliteLoads(LoadingContract):
+class TestSqliteLoads(KilledLoads, LoadingContract):
     @pytest.fixture
     async def contacts(self, tmp_path: Path) -> AsyncIterator[ContactStore]:
         store = SqliteContacts(tmp_path / "contacts")
@@ -29,3 +30,7 @@ class TestSqliteLoads(LoadingContract):
     @pytest.fixture
     def batch_of(self) -> BatchOf:
         return batches.batch_of
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> tuple[str, str]:
+        return "sqlite", str(tmp_path / "contacts")
