@@ -87,14 +87,31 @@ async def test_a_connection_lost_within_a_unit_is_not_noticed(
         nonlocal runs
         runs += 1
         await unit.ledger.charge(1, 1, max_bytes=None, max_files=None)
+        await unit.events.add(NOW, "kind", "file", {})
         if runs == 1:
             await terminate(postgres, database)
-        await unit.events.add(NOW, "kind", "file", {})
+        assert (await unit.ledger.get()).files == 1
 
     await store.write(company, work)
     assert runs == 2
     assert await used(store, company) == Usage(1, 1)
     assert len(await store.read(company, lambda unit: unit.events.after(0, limit=9))) == 1
+
+
+async def test_a_connection_lost_before_the_last_rows_is_no_success(
+    postgres: Postgres, database: str, store: Store, company: Company
+) -> None:
+    """They go with the COMMIT, so nobody knows whether that came about; here it did not, and nothing is kept."""
+
+    async def work(unit: Unit) -> None:
+        await unit.ledger.charge(1, 1, max_bytes=None, max_files=None)
+        await unit.events.add(NOW, "kind", "file", {})
+        await terminate(postgres, database)
+
+    with pytest.raises(Unavailable):
+        await store.write(company, work)
+    assert await used(store, company) == Usage(0, 0)
+    assert await store.read(company, lambda unit: unit.events.after(0, limit=9)) == ()
 
 
 async def test_idle_connections_that_were_lost_fail_nobody(
