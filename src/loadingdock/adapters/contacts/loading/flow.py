@@ -137,9 +137,9 @@ class Flow:
 
     def _batch(self, ready: Ready) -> None:
         self._skip(DUPLICATE, ready.superseded)
-        last = int(self._engine.all(self._sql.highest())[0][0]) if self._load.undoable else 0
+        last = int(self._engine.all(self._sql.highest())[0][0])
         if not (self._straight and self._filled(ready)):
-            self._staged(ready)
+            self._staged(ready, last)
         if self._load.undoable:
             self._engine.run(self._sql.remembering_inserted(last))
 
@@ -153,12 +153,29 @@ class Flow:
         self._count(inserted=len(ready.columns))
         return True
 
-    def _staged(self, ready: Ready) -> None:
+    def _upserted(self, records: int, last: int) -> bool:
+        """By the engine itself, for as long as nothing is against it."""
+        engine, sql = self._engine, self._sql
+        try:
+            with attempt(engine):
+                if self._load.undoable:
+                    engine.run(sql.remembering_upserted())
+                changed = engine.run(sql.upserting())
+        except Violated:
+            self._wary = True
+            return False
+        inserted = int(engine.all(sql.since(last))[0][0])
+        self._count(inserted=inserted, updated=changed - inserted, unchanged=records - changed)
+        return True
+
+    def _staged(self, ready: Ready, last: int) -> None:
         engine, sql = self._engine, self._sql
         for statement in sql.emptying():
             engine.run(statement)
         numbered = engine.made(_numbered(ready.columns, ready.ordinals)) if ready.straight else ready.made
         engine.fill(sql.staging, numbered)
+        if sql.upsertable and not (self._wary or sql.absent) and self._upserted(len(ready.columns), last):
+            return
         engine.run(sql.working())
         refused = [*self._ambiguous(), *self._by_operation()]
         if not self._wary:
@@ -178,9 +195,9 @@ class Flow:
         engine, sql, updated, inserted = self._engine, self._sql, 0, 0
         operation = self._load.operation
         if operation in {Operation.UPDINS, Operation.UPALL} and len(self._load.columns) > len(self._load.key):
-            updated = engine.run(sql.updating())
-            if self._load.undoable and updated:
+            if self._load.undoable:
                 engine.run(sql.remembering_updated())
+            updated = engine.run(sql.updating())
         if operation is not Operation.UPALL:
             inserted = engine.run(sql.inserting())
         return inserted, updated

@@ -25,7 +25,9 @@ from loadingdock.core.contactmodel import Column, ContactTable
 from loadingdock.core.errors import Conflict, NotFound, Unavailable
 
 _CACHE_KIB = 64 * 1024
-_TOGETHER = 25  # rows of one statement: a third off what each takes by itself
+# Rows of one statement, and values at most: within a savepoint each statement costs by the pages it touches.
+_TOGETHER = 200
+_VALUES = 30_000  # SQLite's own limit is 32,766
 
 
 class _Sqlite:
@@ -109,7 +111,7 @@ class _Session:
     def fill(self, target: str, made: tuple[int, list[Any]]) -> None:
         width, values = made
         row = f"({', '.join('?' * width)})"
-        step = width * _TOGETHER
+        step = width * max(1, min(_TOGETHER, _VALUES // width))
         whole = len(values) - len(values) % step
         with _violations():
             for size, start, end in ((step, 0, whole), (width, whole, len(values))):

@@ -77,6 +77,10 @@ class Loading:
         )
         self.indexed = any({column.name for column in unique} <= key for unique in uniques(table))
         """The row of a key is found by an index, and is one at most."""
+        self.upsertable = load.operation is Operation.UPDINS and any(
+            {column.name for column in unique} == key for unique in uniques(table)
+        )
+        """The engine can do it by itself, for as long as nothing is wrong."""
         self.absent = tuple(column for column in table.visible if column.required and column.name not in load.columns)
         self.staging = f"{STAGE} ({', '.join(('n', *self._staged.values()))})"
         self.direct = f"{self.home} ({', '.join(map(quoted, self._staged))})"
@@ -101,26 +105,40 @@ class Loading:
         load, staged = self._load, ", ".join(f"s.{name}" for name in self._staged.values())
         if not load.key:
             return f"INSERT INTO {WORK} SELECT s.n, {staged}, NULL, NULL, NULL FROM {STAGE} s"  # noqa: S608 - ours
-        same = " AND ".join(f"o.{quoted(name)} = s.{self._staged[name]}" for name in load.key)
-        changing = [column for column in self.columns if column.name not in load.key]
-        differs = " OR ".join(f"o.{quoted(each.name)} IS DISTINCT FROM {self._new(each, 's')}" for each in changing)
-        found = f"o.{ROW_NAME} IS NOT NULL"
-        before = "NULL"
-        if load.undoable and changing and load.operation is not Operation.INSNEW:
-            old = ", ".join(f"o.{quoted(column.name)}" for column in self.columns)
-            before = f"CASE WHEN {found} AND ({differs}) THEN {self._words.array.format(old)} END"
+        found, before = f"o.{ROW_NAME} IS NOT NULL", "NULL"
+        if load.undoable and self._changing and load.operation is not Operation.INSNEW:
+            before = f"CASE WHEN {found} AND ({self._differs('s')}) THEN {self._before} END"
         return (
-            f"INSERT INTO {WORK} SELECT s.n, {staged}, o.{ROW_NAME}, CASE WHEN {found} THEN {differs or '1 = 0'} END,"  # noqa: S608
-            f" {before} FROM {STAGE} s LEFT JOIN {self.home} o ON {same}"
+            f"INSERT INTO {WORK} SELECT s.n, {staged}, o.{ROW_NAME}, CASE WHEN {found} THEN {self._differs('s')} END,"  # noqa: S608
+            f" {before} FROM {STAGE} s LEFT JOIN {self.home} o ON {self._same}"
         )
 
+    @property
+    def _same(self) -> str:
+        return " AND ".join(f"o.{quoted(name)} = s.{self._staged[name]}" for name in self._load.key)
+
+    @property
+    def _changing(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.name not in self._load.key)
+
+    @property
+    def _before(self) -> str:
+        return self._words.array.format(", ".join(f"o.{quoted(column.name)}" for column in self.columns))
+
+    def _differs(self, source: str) -> str:
+        said = (f"o.{quoted(each.name)} IS DISTINCT FROM {self._new(each, source)}" for each in self._changing)
+        return " OR ".join(said) or "1 = 0"
+
+    def _changes(self, source: str) -> str:
+        return ", ".join(f"{quoted(column.name)} = {self._new(column, source)}" for column in self._changing)
+
     def _new(self, column: Column, source: str) -> str:
-        """What the column has after the record. Of a record without a row, `o` is NULL."""
+        """What the column has after the record of `source`: the stage's, the work's, or what an INSERT excluded. Of a
+        record without a row, `o` is NULL."""
         if (staged := self._staged.get(column.name)) is None:
             return f"o.{quoted(column.name)}"
-        if self._load.ignore_empty:
-            return f"coalesce({source}.{staged}, o.{quoted(column.name)})"
-        return f"{source}.{staged}"
+        brought = f"{source}.{quoted(column.name) if source == 'excluded' else staged}"
+        return f"coalesce({brought}, o.{quoted(column.name)})" if self._load.ignore_empty else brought
 
     ambiguous = f"SELECT n, count(*) FROM {WORK} WHERE id IS NOT NULL GROUP BY n HAVING count(*) > 1"  # noqa: S608 - ours
     known = f"SELECT n FROM {WORK} WHERE id IS NOT NULL ORDER BY n"  # noqa: S608 - ours
@@ -158,10 +176,22 @@ class Loading:
 
     # --- the change ------------------------------------------------------------------------------
 
+    def upserting(self) -> str:
+        action = (
+            f"UPDATE SET {self._changes('excluded')} WHERE {self._differs('excluded')}" if self._changing else "NOTHING"
+        )
+        key, names = ", ".join(map(quoted, self._load.key)), ", ".join(map(quoted, self._staged))
+        return (
+            f"INSERT INTO {self.home} AS o ({names}) SELECT {', '.join(self._staged.values())} FROM {STAGE} WHERE true"  # noqa: S608
+            f" ON CONFLICT ({key}) DO {action}"
+        )
+
+    def since(self, highest: int) -> str:
+        """How many rows are new. Their numbers only grow, and nobody else writes."""
+        return f"SELECT count(*) FROM {self.home} WHERE {ROW_NAME} > {highest:d}"  # noqa: S608 - quoted
+
     def updating(self) -> str:
-        changing = [column for column in self.columns if column.name not in self._load.key]
-        changes = ", ".join(f"{quoted(column.name)} = {self._new(column, 'w')}" for column in changing)
-        return f"UPDATE {self.home} AS o SET {changes} FROM {WORK} w WHERE o.{ROW_NAME} = w.id AND w.differs"  # noqa: S608
+        return f"UPDATE {self.home} AS o SET {self._changes('w')} FROM {WORK} w WHERE o.{ROW_NAME} = w.id AND w.differs"  # noqa: S608
 
     def inserting(self) -> str:
         return f"INSERT INTO {self.direct} SELECT {', '.join(self._staged.values())} FROM {WORK} WHERE id IS NULL"  # noqa: S608
@@ -172,7 +202,7 @@ class Loading:
         return f"SELECT coalesce(max({ROW_NAME}), 0) FROM {self.home}"  # noqa: S608 - quoted
 
     def remembering_inserted(self, highest: int) -> str:
-        """Those since: numbers of rows only grow, and nobody else writes."""
+        """Those since."""
         mark = digest(self._words, self._load.table.columns)
         return (
             f"INSERT INTO {self.undo} SELECT o.{ROW_NAME}, NULL, {mark}"  # noqa: S608 - quoted
@@ -180,11 +210,21 @@ class Loading:
         )
 
     def remembering_updated(self) -> str:
-        mark = digest(self._words, self._load.table.columns)
+        """Before it is done."""
         return (
-            f"INSERT INTO {self.undo} SELECT w.id, w.before, {mark}"  # noqa: S608 - quoted
+            f"INSERT INTO {self.undo} SELECT w.id, w.before, {self._after('w')}"  # noqa: S608 - quoted
             f" FROM {WORK} w JOIN {self.home} o ON o.{ROW_NAME} = w.id WHERE w.differs"
         )
+
+    def remembering_upserted(self) -> str:
+        """Those that it will find there, before it does."""
+        return (
+            f"INSERT INTO {self.undo} SELECT o.{ROW_NAME}, {self._before}, {self._after('s')}"  # noqa: S608 - quoted
+            f" FROM {STAGE} s JOIN {self.home} o ON {self._same} WHERE {self._differs('s')}"
+        )
+
+    def _after(self, source: str) -> str:
+        return self._words.digest.format(", ".join(self._new(column, source) for column in self._load.table.columns))
 
 
 class Undoing:
