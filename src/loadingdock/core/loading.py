@@ -132,6 +132,10 @@ class Observer(Protocol):
         """After each batch, of all so far."""
         ...
 
+    def again(self) -> None:
+        """It begins anew: what was told is void. Once at most, where a key came again and there was no survey."""
+        ...
+
     def skipped(self, code: str, ordinals: Sequence[int]) -> None: ...
 
     def refused(self, batch: Any, rows: Sequence[Refused]) -> None:
@@ -191,8 +195,9 @@ class ContactLoader(Protocol):
     def survey(self, load: Load) -> Survey: ...
 
     def load(self, load: Load, source: Source, observer: Observer, survey: Survey | None = None) -> Outcome:
-        """`survey` has seen the whole source, as a check before the load does; without one the source is read twice
-        where there is a key. A load that was committed is not applied again: it ends as it did, and tells no records.
+        """`survey` has seen the whole source, as a check before the load can. Without one it is hoped that no key comes
+        again in another batch; where one does, the load begins anew when it has seen the rest. A load that was
+        committed is not applied again: it ends as it did, and tells no records.
         Raises InvalidInput as `checked` does."""
         ...
 

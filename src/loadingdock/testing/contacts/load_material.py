@@ -36,6 +36,9 @@ class Told:
     def applied(self, counts: Counts) -> None:
         self.progress.append(counts)
 
+    def again(self) -> None:
+        self.skips, self.refusals, self.progress = {}, [], []
+
     def skipped(self, code: str, ordinals: Sequence[int]) -> None:
         self.skips.update(dict.fromkeys(ordinals, code))
 

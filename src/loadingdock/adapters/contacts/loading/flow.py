@@ -85,14 +85,20 @@ class Ready:
     made: Any
 
 
+class Repeated(Exception):
+    """A key of an earlier batch comes again: that batch should have left it out."""
+
+
 class Flow:
-    """`counts` are those so far."""
+    """`counts` are those so far. Without a `survey` it is hoped that no key comes again in another batch."""
 
     counts: Counts
 
     def __init__(self, engine: Engine, load: Load, observer: Observer, survey: Surveyed | None) -> None:
         self.counts = Counts()
-        self._engine, self._load, self._observer, self._survey = engine, load, observer, survey
+        self._engine, self._load, self._observer = engine, load, observer
+        self._hoping = survey is None and bool(load.key)
+        self._survey = Surveyed(load.key) if self._hoping else survey
         self._sql = Loading(engine.tongue, engine.words, load)
         # What is looked at before it is applied, because something was wrong already: it is rarely the only one.
         self._wary = False
@@ -104,7 +110,7 @@ class Flow:
         return self._sql.indexed
 
     def apply(self, batches: Iterable[Batch]) -> None:
-        """Raises Cancelled."""
+        """Raises Cancelled, and Repeated where there was no survey."""
         for statement in self._sql.making():
             self._engine.run(statement)
         with ahead(map(self._ready, batches)) as ready:
@@ -124,6 +130,8 @@ class Flow:
         """What needs no database, in a thread beside it."""
         columns, ordinals = batch.columns.select(list(self._load.columns)), np.asarray(batch.ordinals)
         superseded: list[int] = []
+        if self._hoping and self._survey is not None and self._survey.meets(batch):
+            raise Repeated
         if self._survey is not None and (replaced := self._survey.superseded(batch)).size:
             superseded = ordinals[replaced].tolist()
             rest = np.delete(np.arange(ordinals.size), replaced)

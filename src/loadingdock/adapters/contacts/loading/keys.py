@@ -51,9 +51,14 @@ class Surveyed:
         self._repeated: Hashes | None = None
 
     def add(self, batch: Batch) -> None:
+        self.meets(batch)
+
+    def meets(self, batch: Batch) -> bool:
+        """Adds it. True if a key of an earlier batch comes again, or, once in a great while, seems to."""
         keys, places = _keys(batch.columns, self._key)
         hashes = _hashes(keys)
-        again = _seen(self._runs, hashes) | _repeats(hashes)
+        met = _seen(self._runs, hashes)
+        again = met | _repeats(hashes)
         for at in np.flatnonzero(again):
             self._last[keys[at]] = int(batch.ordinals[places[at]])
         self._runs.append(np.sort(hashes))
@@ -63,13 +68,17 @@ class Surveyed:
             later = self._runs.pop()
             self._runs[-1] = np.sort(np.concatenate([self._runs[-1], later]), kind="stable")
         self._repeated = None
+        return bool(met.any())
+
+    def complete(self) -> None:
+        """All was seen: of keys that come once nothing need be kept."""
+        self._runs = []
 
     def superseded(self, batch: Batch) -> NDArray[np.int64]:
         """The places in the batch of records that a later one of the file replaces."""
         if not self._last:
             return np.empty(0, np.int64)
         if self._repeated is None:
-            self._runs = []  # all was seen
             self._repeated = np.sort(_hashes(list(self._last)))
         keys, places = _keys(batch.columns, self._key)
         found = np.flatnonzero(_seen([self._repeated], _hashes(keys)))

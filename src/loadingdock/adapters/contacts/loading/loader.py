@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import astuple
 from typing import Any, Protocol
 
-from loadingdock.adapters.contacts.loading.flow import Cancelled, Engine, Flow, Violated, attempt
+from loadingdock.adapters.contacts.loading.flow import Cancelled, Engine, Flow, Repeated, Violated, attempt
 from loadingdock.adapters.contacts.loading.keys import Surveyed
 from loadingdock.adapters.contacts.loading.statements import LOADS, Undoing, undoing
 from loadingdock.adapters.contacts.tables.statements import Reading
@@ -62,20 +62,23 @@ class Loader(ABC):
     def load(self, load: Load, source: Source, observer: Observer, survey: Survey | None = None) -> Outcome:
         load, table = checked(load), load.table
         seen = survey if isinstance(survey, Surveyed) else None
-        try:
-            if load.key and seen is None:
-                seen = _surveyed(load, source, observer)
-        except Cancelled:
-            return Outcome(Ending.CANCELLED, Counts())
+        if seen is not None:
+            seen.complete()
         with self._session(table.company_id) as session:
             session.begin(table)
             if (counts := _committed(session, table, load.number)) is not None:
                 return Outcome(Ending.COMMITTED, counts)
-            flow = Flow(session, load, observer, seen)
-            if flow.indexed:
-                session.indexed()
+            flow = _flow(session, load, observer, seen)
             try:
-                flow.apply(source())
+                try:
+                    flow.apply(source())
+                except Repeated:
+                    session.run("ROLLBACK")
+                    observer.again()
+                    seen = _surveyed(load, source, observer)
+                    session.begin(table)
+                    flow = _flow(session, load, observer, seen)
+                    flow.apply(source())
             except Cancelled:
                 return Outcome(Ending.CANCELLED, flow.counts)
             counts = flow.counts
@@ -117,12 +120,20 @@ class Loader(ABC):
             session.commit()
 
 
+def _flow(session: Session, load: Load, observer: Observer, survey: Surveyed | None) -> Flow:
+    flow = Flow(session, load, observer, survey)
+    if flow.indexed:
+        session.indexed()
+    return flow
+
+
 def _surveyed(load: Load, source: Source, observer: Observer) -> Surveyed:
     survey = Surveyed(load.key)
     for batch in source():
         if observer.cancelled():
             raise Cancelled
         survey.add(batch)
+    survey.complete()
     return survey
 
 
