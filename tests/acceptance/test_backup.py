@@ -376,6 +376,7 @@ class Followed:
         return both if name == self._name else found
 
 
+@pytest.mark.slow
 async def test_a_worker_in_the_midst_of_a_file(house: House, tmp_path: Path) -> None:
     """A backup after each commit of the worker: wherever it stood, another brings what came back to its end."""
     await house.take(1)

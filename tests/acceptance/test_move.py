@@ -160,6 +160,7 @@ async def test_contact_tables_go_too(ways: Ways) -> None:
         assert await moved.services.contacts.examine() == ()
 
 
+@pytest.mark.slow
 async def test_once_there_it_only_brings_the_log(ways: Ways) -> None:
     async with ways.furnished(1) as house:
         await house.process(1)
@@ -239,6 +240,7 @@ async def test_the_database_alone(ways: Ways) -> None:
     assert (await typed(ways, "company", "add", "other", on=both)).code == 0
 
 
+@pytest.mark.slow
 async def test_the_store_alone_is_opened_by_hand(ways: Ways) -> None:
     async with ways.furnished():
         said = await typed(ways, "move", *ways.to_store, "--json")
@@ -254,6 +256,7 @@ async def test_the_store_alone_is_opened_by_hand(ways: Ways) -> None:
     assert (await typed(ways, "move", "--finish", on=new)).code == 1
 
 
+@pytest.mark.slow
 async def test_what_was_left_by_a_kill_is_gone_on_with_or_given_up(ways: Ways, tmp_path: Path) -> None:
     async with ways.furnished() as house:
         database = SqliteDatabase(ways.new / DATABASE)

@@ -350,9 +350,10 @@ async def test_tls_is_verified_against_the_name(served: ssl.SSLContext, tmp_path
 
 async def test_what_speaks_no_tls(served: ssl.SSLContext) -> None:
     with Receiver() as receiver:
-        out = sender("127.0.0.1", tls=ssl.create_default_context())
+        out = sender("127.0.0.1", timeout=1, tls=ssl.create_default_context())
         answer = await out.post(receiver.url().replace("http:", "https:"), HEADERS, BODY)
-    assert answer.fault in {"tls", "unreachable"}
+    # A receiver that finds no end of a line in the greeting waits for more of it.
+    assert answer.fault in {"tls", "unreachable", "timeout"}
 
 
 @pytest.fixture(autouse=True)

@@ -38,7 +38,8 @@ from loadingdock.dialects.management.wire import Listing, answer
 
 routes = router("tables")
 
-Code = Annotated[str, Path(max_length=255, description="The table's code, whatever its case.", examples=["customers"])]
+# Together below what a request's target may have (64 KiB), even if every character takes twelve.
+Code = Annotated[str, Path(max_length=63, description="The table's code, whatever its case.", examples=["customers"])]
 _NEW = {
     "code": "customers",
     "columns": [
@@ -52,9 +53,9 @@ _CHANGES = {"add": [{"name": "CITY", "type": "text(80)"}], "columns": {"BORN": {
 
 class Wanted(Parameters):
     where: Annotated[
-        tuple[Annotated[str, Field(max_length=300)], ...],
+        tuple[Annotated[str, Field(max_length=250)], ...],
         Field(
-            max_length=16,
+            max_length=12,
             description="Conditions that all have to be met: `AGE>=18`, `EMAIL^=anna` (begins with), `CITY=Bonn`,"
             " `PHONE is null`, `PHONE is not null`.",
             examples=[[]],
@@ -63,7 +64,7 @@ class Wanted(Parameters):
     search: Annotated[
         str | None,
         Field(
-            min_length=1, max_length=300, description="What one of the texts holds, ASCII letters whatever their case."
+            min_length=1, max_length=200, description="What one of the texts holds, ASCII letters whatever their case."
         ),
     ] = None
 
@@ -73,7 +74,9 @@ class RowQuery(Wanted):
         "row"
     )
     limit: Annotated[int, Field(ge=1, le=1000, description="Items on a page, at most.")] = 100
-    cursor: Annotated[str | None, Field(max_length=16_000, description="`next_cursor` of the page before.")] = None
+    cursor: Annotated[
+        str | None, Field(max_length=16_000, pattern=r"^[\x21-\x7e]*$", description="`next_cursor` of the page before.")
+    ] = None
     count: Annotated[bool, Field(description="Whether to say how many there are in all.")] = False
 
 
