@@ -151,8 +151,9 @@ class ModelContract(Runs):
         await _compared(contacts, run, data)
 
     @pytest.mark.slow
+    @pytest.mark.timeout(600)
     @given(data=st.data())
-    @settings(_QUIET, max_examples=400)
+    @settings(_QUIET, max_examples=200)
     async def test_it_always_does_what_the_model_does(
         self, contacts: ContactStore, run: Run, data: st.DataObject
     ) -> None:
