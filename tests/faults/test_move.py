@@ -125,6 +125,7 @@ def arrived(service: Service) -> int:
     """What the ledger of the copying says."""
     (path,) = (service.data / "moving").glob("*.sqlite3")
     connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(10_000)  # the move writes into it
     with connection:
         ((count,),) = connection.execute("SELECT count(*) FROM blobs WHERE sha256 IS NOT NULL").fetchall()
     connection.close()

@@ -26,6 +26,8 @@ WITHOUT ROWID
 _ARRIVED = "SELECT key FROM blobs WHERE key IN (SELECT value FROM json_each(?)) AND sha256 IS NOT NULL"
 _SEE = "UPDATE blobs SET seen = 1 WHERE key IN (SELECT value FROM json_each(?)) RETURNING key"
 
+_PATIENCE = 10_000  # milliseconds, for whoever else looks at it
+
 
 class CopyLedger:
     """A `Ledger`. One process at a time has its folder; None for a path is one in memory, which is forgotten."""
@@ -37,8 +39,10 @@ class CopyLedger:
         self._lock = Lock()
         self._held = -1 if path is None else _hold(path.parent)
         self._connection = apsw.Connection(":memory:" if path is None else str(path))
+        self._connection.set_busy_timeout(_PATIENCE)
         if like is not None and like.exists():
             known = apsw.Connection(str(like), flags=apsw.SQLITE_OPEN_READONLY)
+            known.set_busy_timeout(_PATIENCE)
             with closing(known), self._connection.backup("main", known, "main") as backup:
                 backup.step()
         if path is not None:
