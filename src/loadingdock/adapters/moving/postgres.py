@@ -121,7 +121,7 @@ class PostgresSession:
     def count_on(self, table: Table) -> None:
         if table.serial is not None:
             self.ask(
-                f"SELECT setval(pg_get_serial_sequence(?, ?), COALESCE(MAX({table.serial}), 0) + 1, false)"  # noqa: S608
+                f"SELECT setval(pg_get_serial_sequence(?, ?), COALESCE(MAX({table.serial}), 0) + 1, false)"  # noqa: S608 - our own names
                 f" FROM {table.name}",
                 table.name,
                 table.serial,

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS {MARK} (
 _SOURCE, _TARGET = "source", "target"
 # An upload whose bytes are still coming is the client's to begin again: they stay in the store that is left.
 _OPEN = "staging_key IS NOT NULL AND completed_at IS NULL AND aborted_at IS NULL"
-_BEGIN_AGAIN = f"UPDATE uploads SET received = 0, staging_key = NULL, held_until = NULL WHERE {_OPEN}"  # noqa: S608
+_BEGIN_AGAIN = f"UPDATE uploads SET received = 0, staging_key = NULL, held_until = NULL WHERE {_OPEN}"  # noqa: S608 - our own names
 _FOLLOWED = 1000  # rows of the log at once
 
 
@@ -157,7 +157,7 @@ class DatabaseRows:
                     if (brought := _brought(target, seal.id)) is None:
                         raise Conflict(f"{self.target} knows nothing of this move.")
                     found = source.ask(
-                        f"SELECT {LOG_KEY}, {', '.join(columns)} FROM {LOG} WHERE {LOG_KEY} > ?"  # noqa: S608
+                        f"SELECT {LOG_KEY}, {', '.join(columns)} FROM {LOG} WHERE {LOG_KEY} > ?"  # noqa: S608 - our own names
                         f" ORDER BY {LOG_KEY} LIMIT {_FOLLOWED}",
                         brought["log_until"],
                     )

@@ -66,7 +66,7 @@ class SqliteSession:
 
     def load(self, table: Table, rows: Iterable[Row]) -> None:
         columns, places = ", ".join(table.columns), ", ".join("?" * len(table.columns))
-        self._connection.executemany(f"INSERT INTO {table.name} ({columns}) VALUES ({places})", rows)  # noqa: S608
+        self._connection.executemany(f"INSERT INTO {table.name} ({columns}) VALUES ({places})", rows)  # noqa: S608 - our own names
 
     def count_on(self, table: Table) -> None:
         """It always goes on behind the largest: https://sqlite.org/autoinc.html"""

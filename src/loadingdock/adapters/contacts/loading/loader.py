@@ -151,7 +151,7 @@ def _remember(session: Session, load: Load, counts: Counts) -> None:
     names = [column.name for column in table.columns]
     brought = json.dumps([names.index(name) for name in load.columns])
     session.run(
-        f"INSERT INTO {session.tongue.home(table.company_id, LOADS)} (number, contact_table, counts, brought, columns)"  # noqa: S608
+        f"INSERT INTO {session.tongue.home(table.company_id, LOADS)} (number, contact_table, counts, brought, columns)"  # noqa: S608 - names are quoted
         f" VALUES ({load.number:d}, {table.number:d}, '{json.dumps(astuple(counts))}', '{brought}', {len(names):d})"
     )
 
@@ -159,7 +159,7 @@ def _remember(session: Session, load: Load, counts: Counts) -> None:
 def _undoing(session: Session, table: ContactTable, number: int) -> Undoing:
     home = session.tongue.home(table.company_id, LOADS)
     found = session.all(
-        f"SELECT brought, columns FROM {home} WHERE number = {number:d} AND contact_table = {table.number:d}"  # noqa: S608
+        f"SELECT brought, columns FROM {home} WHERE number = {number:d} AND contact_table = {table.number:d}"  # noqa: S608 - names are quoted
     )
     if not found or not session.has(table.company_id, undoing(number)):
         raise NotFound("import")

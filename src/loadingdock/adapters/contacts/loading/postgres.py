@@ -84,7 +84,7 @@ class _Session:
             self.run(MAKING_LOADS.format(loads))
             self.run("COMMIT")
         self.run("BEGIN")
-        found = self.all(f"SELECT version FROM {tables} WHERE number = {table.number:d} FOR SHARE")  # noqa: S608
+        found = self.all(f"SELECT version FROM {tables} WHERE number = {table.number:d} FOR SHARE")  # noqa: S608 - names are quoted
         if not found or found[0][0] != table.version:
             raise Conflict(f"The table {table.code} has just been altered; ask again.")
         # Against everybody who writes; who reads goes on.

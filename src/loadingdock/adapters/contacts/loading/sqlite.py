@@ -75,7 +75,7 @@ class _Session:
 
     def begin(self, table: ContactTable) -> None:
         self.run("BEGIN IMMEDIATE")
-        rows = self._connection.execute(f"SELECT version FROM {TABLES} WHERE number = ?", (table.number,)).fetchall()  # noqa: S608
+        rows = self._connection.execute(f"SELECT version FROM {TABLES} WHERE number = ?", (table.number,)).fetchall()  # noqa: S608 - names are quoted
         if not rows or rows[0][0] != table.version:
             raise Conflict(f"The table {table.code} has just been altered; ask again.")
         self.run(MAKING_LOADS.format(TONGUE.home(table.company_id, LOADS)))

@@ -109,7 +109,7 @@ class Loading:
         if load.undoable and self._changing and load.operation is not Operation.INSNEW:
             before = f"CASE WHEN {found} AND ({self._differs('s')}) THEN {self._before} END"
         return (
-            f"INSERT INTO {WORK} SELECT s.n, {staged}, o.{ROW_NAME}, CASE WHEN {found} THEN {self._differs('s')} END,"  # noqa: S608
+            f"INSERT INTO {WORK} SELECT s.n, {staged}, o.{ROW_NAME}, CASE WHEN {found} THEN {self._differs('s')} END,"  # noqa: S608 - names are quoted
             f" {before} FROM {STAGE} s LEFT JOIN {self.home} o ON {self._same}"
         )
 
@@ -165,7 +165,7 @@ class Loading:
         shown = ", ".join(f"{value} AS v{place}" for place, value in enumerate(values))
         given = " AND ".join(f"{value} IS NOT NULL" for value in values)
         return (
-            f"SELECT * FROM (SELECT w.n, count(*) OVER (PARTITION BY {', '.join(values)}) AS times, {shown}"  # noqa: S608
+            f"SELECT * FROM (SELECT w.n, count(*) OVER (PARTITION BY {', '.join(values)}) AS times, {shown}"  # noqa: S608 - names are quoted
             f" FROM {self._image(unique)} WHERE (w.id IS NULL OR w.differs) AND {given}) AS brought WHERE times > 1"
         )
 
@@ -182,7 +182,7 @@ class Loading:
         )
         key, names = ", ".join(map(quoted, self._load.key)), ", ".join(map(quoted, self._staged))
         return (
-            f"INSERT INTO {self.home} AS o ({names}) SELECT {', '.join(self._staged.values())} FROM {STAGE} WHERE true"  # noqa: S608
+            f"INSERT INTO {self.home} AS o ({names}) SELECT {', '.join(self._staged.values())} FROM {STAGE} WHERE true"  # noqa: S608 - names are quoted
             f" ON CONFLICT ({key}) DO {action}"
         )
 
@@ -191,10 +191,10 @@ class Loading:
         return f"SELECT count(*) FROM {self.home} WHERE {ROW_NAME} > {highest:d}"  # noqa: S608 - quoted
 
     def updating(self) -> str:
-        return f"UPDATE {self.home} AS o SET {self._changes('w')} FROM {WORK} w WHERE o.{ROW_NAME} = w.id AND w.differs"  # noqa: S608
+        return f"UPDATE {self.home} AS o SET {self._changes('w')} FROM {WORK} w WHERE o.{ROW_NAME} = w.id AND w.differs"  # noqa: S608 - names are quoted
 
     def inserting(self) -> str:
-        return f"INSERT INTO {self.direct} SELECT {', '.join(self._staged.values())} FROM {WORK} WHERE id IS NULL"  # noqa: S608
+        return f"INSERT INTO {self.direct} SELECT {', '.join(self._staged.values())} FROM {WORK} WHERE id IS NULL"  # noqa: S608 - names are quoted
 
     # --- what is kept for undoing it -------------------------------------------------------------
 
@@ -253,13 +253,13 @@ class Undoing:
 
     def removing(self) -> str:
         return (
-            f"DELETE FROM {self._home} WHERE {ROW_NAME} IN (SELECT o.{ROW_NAME} FROM {self._undo} u"  # noqa: S608
+            f"DELETE FROM {self._home} WHERE {ROW_NAME} IN (SELECT o.{ROW_NAME} FROM {self._undo} u"  # noqa: S608 - names are quoted
             f" JOIN {self._home} o ON o.{ROW_NAME} = u.id WHERE {self._inserted})"
         )
 
     def restorable(self) -> str:
         return (
-            f"SELECT u.id, o.{ROW_NAME}, {self._shown} FROM {self._undo} u JOIN {self._home} o ON o.{ROW_NAME} = u.id"  # noqa: S608
+            f"SELECT u.id, o.{ROW_NAME}, {self._shown} FROM {self._undo} u JOIN {self._home} o ON o.{ROW_NAME} = u.id"  # noqa: S608 - names are quoted
             f" WHERE {self._updated} ORDER BY u.id"
         )
 

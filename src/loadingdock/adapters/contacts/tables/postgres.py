@@ -58,7 +58,7 @@ class PostgresContacts:
         async with self._transaction(_READING) as connection:
             if not await _made(connection, company_id):
                 return None
-            rows = await _all(connection, Statement(f"SELECT declared FROM {home} WHERE number = $1", (number,)))  # noqa: S608
+            rows = await _all(connection, Statement(f"SELECT declared FROM {home} WHERE number = $1", (number,)))  # noqa: S608 - names are quoted
             return of_declared(str(rows[0][0])) if rows else None
 
     async def create(self, table: ContactTable) -> None:
@@ -72,7 +72,7 @@ class PostgresContacts:
                     connection,
                     f"CREATE TABLE {home} (number bigint PRIMARY KEY, version bigint NOT NULL, declared text NOT NULL)",
                 )
-            if not await _all(connection, Statement(f"SELECT 1 FROM {home} WHERE number = $1", (table.number,))):  # noqa: S608
+            if not await _all(connection, Statement(f"SELECT 1 FROM {home} WHERE number = $1", (table.number,))):  # noqa: S608 - names are quoted
                 await _do(connection, *plans.making(TONGUE, table))
                 await _remember(connection, table)
 
@@ -221,7 +221,7 @@ async def _same(connection: Connection, table: ContactTable, held: str = "") -> 
 
 async def _remember(connection: Connection, table: ContactTable) -> None:
     statement = (
-        f"INSERT INTO {TONGUE.home(table.company_id, TABLES)} (number, version, declared) VALUES ($1, $2, $3)"  # noqa: S608
+        f"INSERT INTO {TONGUE.home(table.company_id, TABLES)} (number, version, declared) VALUES ($1, $2, $3)"  # noqa: S608 - names are quoted
         " ON CONFLICT (number) DO UPDATE SET version = excluded.version, declared = excluded.declared"
     )
     await _run(connection, Statement(statement, (table.number, table.version, declared(table))))

@@ -48,7 +48,7 @@ class SqliteContacts:
 
     async def standing(self, company_id: int, number: int) -> ContactTable | None:
         def look(connection: apsw.Connection) -> ContactTable | None:
-            rows = connection.execute(f"SELECT declared FROM {TABLES} WHERE number = ?", (number,)).fetchall()  # noqa: S608
+            rows = connection.execute(f"SELECT declared FROM {TABLES} WHERE number = ?", (number,)).fetchall()  # noqa: S608 - names are quoted
             return of_declared(str(rows[0][0])) if rows else None
 
         with suppress(NotFound):
@@ -57,7 +57,7 @@ class SqliteContacts:
 
     async def create(self, table: ContactTable) -> None:
         def work(connection: apsw.Connection) -> None:
-            found = connection.execute(f"SELECT 1 FROM {TABLES} WHERE number = ?", (table.number,)).fetchall()  # noqa: S608
+            found = connection.execute(f"SELECT 1 FROM {TABLES} WHERE number = ?", (table.number,)).fetchall()  # noqa: S608 - names are quoted
             if not found:
                 for statement in plans.making(TONGUE, table):
                     connection.execute(statement)
@@ -234,7 +234,7 @@ def _some(rows: Iterator[Any]) -> list[Any]:
 
 
 def _same(connection: apsw.Connection, table: ContactTable) -> None:
-    rows = connection.execute(f"SELECT version FROM {TABLES} WHERE number = ?", (table.number,)).fetchall()  # noqa: S608
+    rows = connection.execute(f"SELECT version FROM {TABLES} WHERE number = ?", (table.number,)).fetchall()  # noqa: S608 - names are quoted
     if not rows or rows[0][0] != table.version:
         raise Conflict(f"The table {table.code} has just been altered; ask again.")
 

@@ -103,7 +103,7 @@ class Reading:
         where = said.where(self._table, wanted, behind)
         ordered = ", ".join([*(f"{name} NULLS FIRST" for name in order), ROW_NAME])
         return said.end(
-            f"SELECT {self._columns} FROM {self._home}{where} ORDER BY {ordered} LIMIT {said.value(limit)}"  # noqa: S608
+            f"SELECT {self._columns} FROM {self._home}{where} ORDER BY {ordered} LIMIT {said.value(limit)}"  # noqa: S608 - names are quoted
         )
 
     def export(self, wanted: Wanted) -> Statement:
@@ -120,7 +120,7 @@ class Reading:
         return said.end(f"SELECT {self._columns} FROM {self._home} WHERE {' AND '.join(equal)}")  # noqa: S608 - quoted
 
     def delete(self, row: int) -> Statement:
-        return Statement(f"DELETE FROM {self._home} WHERE {ROW_NAME} = {self._tongue.place(1)}", (row,))  # noqa: S608
+        return Statement(f"DELETE FROM {self._home} WHERE {ROW_NAME} = {self._tongue.place(1)}", (row,))  # noqa: S608 - names are quoted
 
     def put(self) -> str:
         places = ", ".join(self._tongue.place(number + 1) for number in range(1 + len(self._table.visible)))

@@ -105,5 +105,6 @@ def _answer(asked: Asked, answer: int | Exception) -> None:
         return
     if isinstance(answer, Exception):
         asked.written.set_exception(answer)
+        asked.written.exception()  # its caller may be gone
     else:
         asked.written.set_result(answer)
