@@ -50,7 +50,7 @@ class Saying:
     def cancelled(self) -> bool:
         return False
 
-    def applied(self, counts: Counts) -> None:
+    def applied(self, batch: Any, counts: Counts) -> None:
         print("batch", flush=True)
 
     def again(self) -> None: ...

@@ -128,8 +128,8 @@ class Observer(Protocol):
         """Asked before each batch."""
         ...
 
-    def applied(self, counts: Counts) -> None:
-        """After each batch, of all so far."""
+    def applied(self, batch: Any, counts: Counts) -> None:
+        """After each batch, whatever was skipped or refused of it having been told before; `counts` of all so far."""
         ...
 
     def again(self) -> None:

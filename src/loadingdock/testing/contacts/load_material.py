@@ -33,7 +33,7 @@ class Told:
         self.asked += 1
         return self.stop_at is not None and self.asked > self.stop_at
 
-    def applied(self, counts: Counts) -> None:
+    def applied(self, batch: Any, counts: Counts) -> None:
         self.progress.append(counts)
 
     def again(self) -> None:

@@ -119,7 +119,7 @@ class Flow:
                     raise Cancelled
                 if len(each.batch.columns):
                     self._batch(each)
-                self._observer.applied(self.counts)
+                self._observer.applied(each.batch, self.counts)
 
     @property
     def _straight(self) -> bool:
