@@ -60,11 +60,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Of one attempt: records and bytes (as stored) read in this pass. A strict import reads its file twice, first to
-    check it."""
+    """Records and bytes (as stored) read in this pass, which began at `since`. A strict import reads its file twice,
+    first to check it."""
 
     records: int = 0
     bytes: int = 0
+    since: datetime | None = None
 
 
 class Outcome(StrEnum):
@@ -99,12 +100,14 @@ class RowReport:
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """What an undo did: inserted contacts `removed`, updated ones `restored`, and how many were `left` as they are."""
+    """What an undo did: inserted contacts `removed`, updated ones `restored`, and how many were `left` as they are:
+    `report_file`, the id of a file, names them."""
 
     at: datetime
     removed: int
     restored: int
     left: int
+    report_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
