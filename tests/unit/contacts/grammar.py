@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
+MARK = b"#loadingdock rejected "
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -26,6 +28,14 @@ class State(Enum):
 
 
 def records(text: bytes, separator: bytes, quote: bytes, limit: int) -> Iterator[Record]:
+    mark = bytes(byte for byte in MARK if bytes([byte]) not in (separator, quote))
+    for record in _all(text, separator, quote, limit, mark):
+        if not (record.raw.startswith((mark, quote + mark)) and record.raw.splitlines() == [record.raw]):
+            yield record
+
+
+def _all(text: bytes, separator: bytes, quote: bytes, limit: int, mark: bytes) -> Iterator[Record]:
+    """Remarks too."""
     at, line = 0, 1
     while at < len(text):
         first_end = next((i for i in range(at, len(text)) if text[i] in b"\r\n"), len(text))
@@ -36,7 +46,7 @@ def records(text: bytes, separator: bytes, quote: bytes, limit: int) -> Iterator
         if first_end - at > limit:
             broken = "record_too_long"
         else:
-            record, end, broken = _scan(text, at, line, separator, quote, limit)
+            record, end, broken = _scan(text, at, line, separator, quote, limit, mark)
         if record is None:
             yield Record(line, text[at:first_end], [], [], broken)
             at, line = _behind(text, first_end), line + 1
@@ -52,7 +62,7 @@ def _behind(text: bytes, end: int) -> int:
 
 
 def _scan(
-    text: bytes, begin: int, line: int, separator: bytes, quote: bytes, limit: int
+    text: bytes, begin: int, line: int, separator: bytes, quote: bytes, limit: int, mark: bytes
 ) -> tuple[Record | None, int, str]:
     """The record, where it ends, and why there is none."""
     fields: list[bytes] = []
@@ -69,6 +79,8 @@ def _scan(
             if text.startswith(quote * 2, at):
                 value += quote
                 at += 2 * len(quote)
+            elif text[at - 1] in b"\r\n" and text.startswith(quote + mark, at):
+                return None, 0, "unclosed_quote"
             elif text.startswith(quote, at):
                 state = State.CLOSED
                 at += len(quote)

@@ -42,10 +42,12 @@ def read(
     *,
     name: str | None = None,
     required: bool = False,
+    names: Sequence[str] | None = None,
 ) -> Read:
     """With named columns, or as many of text; without a header their names are a, b, c ..."""
     of_table = rules([Text()] * columns if isinstance(columns, int) else columns, required)
-    names = None if dialect.header else list(of_table)
+    if names is None and not dialect.header:
+        names = list(of_table)
     reader = open_records(_pieces(source), dialect, of_table, names, limits, name=name)
     done = Read(reader, [], [], [])
     for batch in reader:

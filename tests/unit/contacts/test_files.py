@@ -72,6 +72,7 @@ def test_encodings_and_raw_records_in_them(encoding: str) -> None:
         ("utf-16-le", "é,b\nc,".encode("utf-16-le") + b"\x00\xdc\n\0", 12, b"c\0,\0\x00\xdc"),
         ("utf-16", b"\xff\xfe" + "a,b\nc,".encode("utf-16-le") + b"\x61", 14, b"c\0,\0\x61"),
         ("shift_jis", b"\x93\xfa,b\nc,\xff\n", 7, b"c,\xff"),
+        ("gb18030", b"a,b\nc,\x810\n", 6, b"c,\x810"),  # 81 30 0A might have been half a character
     ],
 )
 def test_undecodable_bytes_are_an_error_of_their_row(encoding: str, data: bytes, offset: int, raw: bytes) -> None:

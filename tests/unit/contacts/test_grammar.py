@@ -13,7 +13,21 @@ from loadingdock.adapters.contacts.reading.reader import open_records
 from loadingdock.adapters.contacts.reading.rules import ColumnRule, Text
 from tests.unit.contacts import grammar
 
-PIECES = [b"a", b"b", b" ", b"\n", b"\r", b"\r\n", b"\0", "é".encode(), b"\xff", b"\xe2\x82", b"\xc2", b"xyzxyzxyz"]
+PIECES = [
+    b"a",
+    b"b",
+    b" ",
+    b"\n",
+    b"\r",
+    b"\r\n",
+    b"\0",
+    "é".encode(),
+    b"\xff",
+    b"\xe2\x82",
+    b"\xc2",
+    b"xyzxyzxyz",
+    grammar.MARK,
+]
 
 
 @dataclass(frozen=True)
@@ -29,15 +43,20 @@ class Row:
 
 @st.composite
 def dialects(draw: st.DrawFn) -> Dialect:
-    separator = draw(st.sampled_from(",;\t§"))
-    return Dialect(separator, draw(st.sampled_from(["", '"', "'", "«"])))
+    separator = draw(st.sampled_from(",;\t#§"))
+    return Dialect(separator, draw(st.sampled_from(["", '"', "'", "«", "l"])))
 
 
 @st.composite
 def files(draw: st.DrawFn) -> tuple[Dialect, bytes]:
     dialect = draw(dialects())
     separator, quote = dialect.separator.encode(), dialect.quote.encode()
-    special = [separator] * 4 + [quote] * 6 + [quote * 2] + [quote + separator + quote]
+    special = (
+        [separator] * 4
+        + [quote] * 6
+        + [quote * 2]
+        + [quote + separator + quote, quote + grammar.MARK, b"\n" + quote + grammar.MARK]
+    )
     return dialect, b"".join(draw(st.lists(st.sampled_from(PIECES + special), max_size=40)))
 
 
@@ -98,7 +117,7 @@ def read(data: bytes, dialect: Dialect, columns: int, limits: Limits, piece: int
     st.integers(1, 3),
     st.integers(1, 60),
     st.integers(1, 60),
-    st.sampled_from([3, 10, 1000]),
+    st.sampled_from([3, 10, 60, 1000]),
     st.sampled_from([2, 8, 1000]),
     st.integers(1, 5),
 )

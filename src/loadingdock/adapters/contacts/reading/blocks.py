@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from loadingdock.adapters.contacts.reading.decoding import Decoder
 from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
 from loadingdock.adapters.contacts.reading.records import Records
+from loadingdock.adapters.contacts.reading.remarks import without_remarks
 from loadingdock.adapters.contacts.reading.tokens import Region
 
-_MARGIN = 16  # bytes: what a quote at the limit is followed by, too
+_MARGIN = 64  # bytes: what a quote at the limit is followed by, too; if that is a remark is to be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +44,7 @@ def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: 
     window = _Window(pieces, decoder)
     line, stopped = 1, False
     while True:
-        if not stopped and len(window.text) <= limits.record + limits.block:
+        if not stopped and len(window.text) <= limits.record + _MARGIN + limits.block:
             window.fill(limits.block)
         stopped = False
         if not window.text:
@@ -53,23 +54,26 @@ def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: 
             if unended := window.ended and text[-1:] not in (b"\n", b"\r"):
                 text += b"\n"
             region = Region(text, dialect, limits, last=window.ended)
-            if (records := region.records()).begin.size:
+            if (records := without_remarks(region.records(), text, dialect)).begin.size:
                 yield Block(text, records, line, decoder, rest, unended)
             line, stopped = line + region.lines, region.stopped
             window.drop(region.taken)
             if region.taken:
                 continue
-        if len(window.text) - window.text.endswith(b"\r") > limits.record:
-            yield _endless(window.text, line, dialect, decoder, limits)
+        if len(window.text) > limits.record + _MARGIN:
+            if (block := _endless(window.text, line, dialect, decoder, limits)).records.begin.size:
+                yield block
             window.skip_line()
             line += 1
 
 
 def _endless(text: bytes, line: int, dialect: Dialect, decoder: Decoder, limits: Limits) -> Block:
-    """The record that `text` begins with, the end of which is further away than a record may be long."""
+    """The record that `text` begins with, the end of which is further away than a record may be long; none, if it is
+    a remark."""
     beginning = text[: limits.record + _MARGIN] + b"\n"
-    records = Region(beginning, dialect, limits, last=True).records()
-    return Block(beginning, records.part(slice(0, 1)), line, decoder, text[len(beginning) - 1 :], unended=True)
+    first = Region(beginning, dialect, limits, last=True).records().part(slice(0, 1))
+    records = without_remarks(first, beginning, dialect)
+    return Block(beginning, records, line, decoder, text[len(beginning) - 1 :], unended=True)
 
 
 class _Window:

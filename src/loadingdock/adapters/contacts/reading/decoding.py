@@ -147,19 +147,26 @@ class _Codec:
     def __init__(self, name: str, skipped: int) -> None:
         self._name = name
         self._inner = codecs.getincrementaldecoder(name)(_HANDLER)
+        self._unit = len("\n".encode(name))
         self._seen = skipped
         self._escaped = array("q")  # the offset of each, since the last release
 
     def decode(self, data: bytes, final: bool = False) -> bytes:
         self._seen += len(data)
         _DECODING.now = self
-        return self._inner.decode(data, final).encode("utf-8", "surrogatepass")
+        text = self._inner.decode(data, final)
+        while final and self._inner.getstate()[0]:  # what follows a byte that began a character which never came
+            text += self._inner.decode(b"", final)
+        return text.encode("utf-8", "surrogatepass")
 
-    def escape(self, error: UnicodeDecodeError) -> str:
-        # The codec may have kept some bytes from before, so only the end of what it sees has a known place.
+    def escape(self, error: UnicodeDecodeError) -> tuple[str, int]:
+        """What stands for undecodable bytes, and where it goes on behind them."""
+        # Of what the codec takes for a character that is cut off, the rest may well be a quote or a line end.
+        end = error.end if self._unit > 1 else error.start + 1
+        # It may have kept some bytes from before, so only the end of what it sees has a known place.
         start = self._seen - len(error.object) + error.start
-        self._escaped.extend(range(start, start + error.end - error.start))
-        return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : error.end])
+        self._escaped.extend(range(start, start + end - error.start))
+        return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : end]), end
 
     def original(self, working: bytes) -> bytes:
         return _encoded(working, self._name)
@@ -201,7 +208,7 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError):
         raise error
     current: _Codec = _DECODING.now
-    return current.escape(error), error.end
+    return current.escape(error)
 
 
 codecs.register_error(_HANDLER, _escape)

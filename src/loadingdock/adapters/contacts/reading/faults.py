@@ -34,9 +34,11 @@ def faults(block: Block, columns: int, limits: Limits) -> Faults:
         long = np.flatnonzero(records.ends - records.starts > limits.field)[::-1]  # the first of a record is set last
         whole = np.flatnonzero(records.count)
         nth = np.searchsorted(records.first[whole], long, side="right") - 1
-        long, rows = long[nth >= 0], whole[nth[nth >= 0]]  # before the first record lies a header, perhaps
-        found.kind[rows] = _LONG_FIELD
-        found.where[rows] = long - records.first[rows]
+        long, rows = long[nth >= 0], whole[nth[nth >= 0]]
+        where = long - records.first[rows]
+        of_row = where < records.count[rows]  # headers and remarks lie before records and between them
+        found.kind[rows[of_row]] = _LONG_FIELD
+        found.where[rows[of_row]] = where[of_row]
     if b"\0" in block.text:
         nul = np.flatnonzero(np.frombuffer(block.text, np.uint8) == 0)
         found.kind[nul.searchsorted(records.end) > nul.searchsorted(records.begin)] = _NUL
@@ -117,8 +119,8 @@ def _broken(broken: Broken, line: int, names: tuple[str, ...], limits: Limits) -
         " value there.",
         "quote_in_value": f"In {where} a quote stands in a value that does not begin with one: quote the whole value"
         " and double the quotes within it.",
-        "unclosed_quote": f"The quote that begins {where} is not closed in the next {limits.record} bytes or to the end"
-        " of the file: close it.",
+        "unclosed_quote": f"The quote that begins {where} is not closed in the next {limits.record} bytes, before a"
+        " remark or to the end of the file: close it.",
     }
     column = _name(names, broken.field - 1) if broken.field else None
     return RowError(column, broken.code, reasons[broken.code] + " The next record begins with the next line.")

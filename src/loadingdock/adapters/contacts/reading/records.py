@@ -47,3 +47,13 @@ class Records:
         first_fields, count, line = self.first[records], self.count[records], self.line[records]
         begin, end = self.begin[records], self.end[records]
         return Records(self.starts, self.ends, self.escaped, first_fields, count, begin, end, line, broken)
+
+    def but(self, left_out: list[int]) -> Records:
+        """All records but some, with all of the fields."""
+        kept = np.delete(np.arange(self.begin.size), left_out)
+        places = kept.searchsorted(list(self.broken)).tolist()
+        gone = set(left_out)
+        broken = {place: one for place, (at, one) in zip(places, self.broken.items(), strict=True) if at not in gone}
+        first_fields, count, line = self.first[kept], self.count[kept], self.line[kept]
+        begin, end = self.begin[kept], self.end[kept]
+        return Records(self.starts, self.ends, self.escaped, first_fields, count, begin, end, line, broken)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
 from loadingdock.adapters.contacts.reading.records import Broken, Flags, Positions, Records
+from loadingdock.adapters.contacts.reading.remarks import mark
 
 _LF, _CR = 10, 13
 _SHOWN = 4096  # bytes of a line that is too long
@@ -38,6 +39,7 @@ class Region:
         self.lines = 0
         separator, quote = dialect.separator.encode(), dialect.quote.encode()
         self._separator_width, self._quote_width = len(separator), len(quote)
+        self._remark = quote + mark(dialect).encode()
         self._line_ends = self._text == _LF
         self._returns: Flags | None = None
         if b"\r" in text:
@@ -219,7 +221,7 @@ class Region:
         if end - start > self._limit:
             broken = Broken("record_too_long", 0)
             end = start + _beginning(self._text[start : start + _SHOWN + 1], self._limit)
-        elif misplaced is not None and self._at[misplaced] - start < self._limit:
+        elif misplaced is not None and self._at[misplaced] - start < self._limit and not self._begins_remark(misplaced):
             # With quotes before it that open as many as close, it should have opened a value itself.
             before = self._quotes_before(misplaced) - self._quotes_before(at)
             broken = Broken(
@@ -230,6 +232,12 @@ class Region:
         else:
             broken = Broken("unclosed_quote", way.before(line) - fields + 1)
         return _Line(start, end, broken)
+
+    def _begins_remark(self, quote: int) -> bool:
+        """That closes no value then: the value before the remark was left open."""
+        begin = int(self._at[quote]) - self._quote_width + 1
+        follows = bytes(self._text[begin - 1 : begin]) in (b"\n", b"\r")
+        return follows and self._text[begin : begin + len(self._remark)].tobytes() == self._remark
 
 
 @dataclass(frozen=True, slots=True)
