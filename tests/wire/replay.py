@@ -11,6 +11,8 @@ from pathlib import Path
 
 import httpx
 
+from loadingdock.core import contactspecs
+from loadingdock.core.administration import operator
 from loadingdock.core.model import Company
 from loadingdock.web.dialect import Dialect
 from tests.service import PASSWORD, Service
@@ -79,10 +81,18 @@ class Replay:
                 self.memory[f"{name}.id"] = made.client.id
                 self.memory[f"{name}.secret"] = made.secret
                 self.memory[f"{name}.token"] = service.desk.token(made)
+            case "table":
+                self._table(service, name, self._company(rest[1]), rest[2:])
             case "service" | "failure":
                 pass
             case _:
                 raise TranscriptError(f"{self.transcript.path}: nothing known as `given {what}`")
+
+    def _table(self, service: Service, code: str, company: Company, words: list[str]) -> None:
+        key = next((word.removeprefix("key=").split(",") for word in words if word.startswith("key=")), [])
+        typed = (word if ":" in word else f"{word}:text" for word in words if not word.startswith("key="))
+        columns = [contactspecs.column(word) for word in typed]
+        service.desk.ask(lambda services: services.contacts.create(operator(company), code, columns, key=key))
 
     def _company(self, name: str) -> Company:
         if name not in self.companies:

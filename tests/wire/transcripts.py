@@ -28,6 +28,7 @@ a directive, all others are prose:
     given user LOGIN@NAME [PERMISSION ...]    its password is fixed; {{basic LOGIN@NAME}} is the whole header value
     given key NAME of COMPANY [PERMISSION ...]       an API key: {{NAME}}
     given client NAME of COMPANY [PERMISSION ...]    an OAuth client: {{NAME.id}}, {{NAME.secret}}, {{NAME.token}}
+    given table CODE of COMPANY COLUMN[:TYPE] ... [key=COLUMN,...]    a contact table; columns are texts without a type
     given service SETTING=VALUE ...           a server of its own with these settings (`max_body=1000`)
     given failure ERROR                       whoever authenticates is answered with that core error (`StorageFull`)
     wait                                      before the exchange: until every file has been processed

@@ -32,6 +32,7 @@ _LARGEST = 2**63 - 1  # what the databases can count
 _DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)", re.ASCII)
 _DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST = 100 * 366 * 86_400  # a century; datetimes can take it
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.ASCII)
 _RATE = re.compile(r"(\d{1,9})\s*(?:/|\s+per\s+)\s*(?:(\d{1,5})\s*)?(second|minute|hour|day)s?", re.ASCII)
 
@@ -102,6 +103,13 @@ def origins(text: str) -> list[str]:
                 f"{word!r} is no origin; write https://app.example.com, without a path, several with commas."
             )
     return list(dict.fromkeys(words))
+
+
+def repository(text: str) -> str:
+    """The name of a place for files, as addresses of the form `s3://NAME/...` have it."""
+    if not _REPOSITORY.fullmatch(text.strip()):
+        raise ValueError(f"{text!r} is no repository name: up to 63 letters, digits, _ and -.")
+    return text.strip()
 
 
 def optional(parse: Callable[[str], int] | Callable[[str], str], nothing: str) -> Callable[[str], int | str | None]:

@@ -36,17 +36,10 @@ API = "conversation-files"
 PREFIX = "/dana/conversation/http/rest/file"
 CHALLENGE = 'Basic realm="Loadingdock", charset="UTF-8"'  # RFC 7617 2.1: logins and passwords are UTF-8
 
-_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)  # of a repository, of a company's code
-
-
-def _repository(text: str) -> str:
-    if not _WORD.fullmatch(text.strip()):
-        raise ValueError(f"{text!r} is no repository name: up to 63 letters, digits, _ and -.")
-    return text.strip()
-
+_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)  # of a company
 
 REPOSITORY: CompanySetting[str] = CompanySetting(
-    f"{API}.repository", "WS", "the repository that stands in the fileID of conversation-files", _repository
+    f"{API}.repository", "WS", "the repository that stands in the fileID of conversation-files", settings.repository
 )
 RETENTION = settings.retention(API, timedelta(days=7))
 
@@ -118,7 +111,7 @@ def _company_of_login(request: Request) -> str | None:
     if not isinstance(credentials, Basic):
         return None
     code = credentials.login.rpartition("@")[2]
-    return code.lower() if _WORD.fullmatch(code) else None
+    return code.lower() if _CODE.fullmatch(code) else None
 
 
 def _answer(
