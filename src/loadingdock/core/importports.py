@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from loadingdock.core.contactmodel import ContactTable
+from loadingdock.core.errors import Unavailable
 from loadingdock.core.importmodel import Asked, Import, ImportState, Outcome, Progress, RowReport
 from loadingdock.core.loading import Counts, Ending, Load
 from loadingdock.core.model import Page
@@ -87,6 +88,14 @@ class ImportRecords(Protocol):
     async def undoable(self, before: datetime, limit: int) -> tuple[Import, ...]:
         """Those that could be undone until then and no longer."""
         ...
+
+
+class Interrupted(Unavailable):
+    """The process that was to do it ended before: killed, or out of memory. A load has changed nothing that was not
+    settled, an undo all or nothing; either can be tried again. `why` says what was seen."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("importer", why=why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +183,8 @@ class ContactImporter(Protocol):
 
     async def load(self, load: Load, asked: Asked, source: Source, folder: Path, watcher: Watcher) -> Loaded:
         """Checks first where the load is strict. What was reported is in `folder` when it returns, whatever the ending.
-        Raises InvalidInput for a file that cannot be read to its end, what a ContactLoader raises, and what the watcher
-        does. Cancelling it ends the process."""
+        Raises InvalidInput for a file that cannot be read to its end, what a ContactLoader raises, what the watcher
+        does, and Interrupted. Cancelling it ends the process."""
         ...
 
     async def undo(self, table: ContactTable, number: int, folder: Path) -> Reversed:

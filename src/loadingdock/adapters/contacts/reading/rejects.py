@@ -66,9 +66,9 @@ class RejectsCsv:
 
 
 class RejectsJson:
-    """An object a line, in UTF-8: `line`, `ordinal`, `errors` with `column`, `code` and `reason`, and `raw`, the record
-    as text; `raw_base64` instead, its bytes, where they are not the encoding's. `whole` is false where only the first
-    of them were kept."""
+    """An object a line, in UTF-8: `outcome`, `line`, `ordinal`, `errors` with `column`, `code` and `reason`, and `raw`,
+    the record as text; `raw_base64` instead, its bytes, where they are not the encoding's. `whole` is false where only
+    the first of them were kept."""
 
     def __init__(self, target: Target, encoding: str) -> None:
         self._target = target
@@ -76,6 +76,7 @@ class RejectsJson:
 
     def add(self, row: RejectedRow) -> None:
         found: dict[str, Any] = {
+            "outcome": "rejected",
             "line": row.line,
             "ordinal": row.ordinal,
             "errors": [{"column": one.column, "code": one.code, "reason": one.reason} for one in row.errors],
