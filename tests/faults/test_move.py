@@ -111,12 +111,6 @@ def files(desk: Desk, companies: Sequence[Company]) -> list[tuple[File, ...]]:
     return [tuple(sorted(desk.files(company), key=lambda file: file.id)) for company in companies]
 
 
-async def refused(load: Load) -> None:
-    """Until who writes is told to come later."""
-    seen = load.refused
-    await until(lambda: load.refused > seen + 2)
-
-
 async def until(condition: Callable[[], object]) -> None:
     await asyncio.to_thread(eventually, condition, within=60)
 
@@ -176,7 +170,7 @@ async def test_to_engines_and_back(service: Moving, tmp_path: Path, postgres: Po
             with psycopg.connect(database) as holding:
                 holding.execute("LOCK TABLE companies IN EXCLUSIVE MODE")
                 process = service.command("move", *words)
-                await refused(load)
+                await load.is_refused(3)
                 await reading.further()
                 process.send_signal(signal.SIGKILL)
                 await asyncio.to_thread(process.communicate)
@@ -221,7 +215,7 @@ async def test_to_engines_and_back(service: Moving, tmp_path: Path, postgres: Po
         await load_there.goes_on(20)
         report = await service.moves(*words)
         assert report["done"]
-        await refused(load_there)
+        await load_there.is_refused(3)
         await reading.further()
     old = files(service.desk, companies)
     service.stop()
