@@ -19,7 +19,7 @@ from loadingdock.adapters.moving.sqlite import SqliteDatabase
 from loadingdock.adapters.moving.tables import Database, Row, Session, Table, Value, ordered, rows
 from loadingdock.adapters.records.queries import migrations
 from loadingdock.bootstrap import System, system
-from loadingdock.core.contactmodel import Contact
+from loadingdock.core.contactmodel import Contact, ContactTable
 from loadingdock.core.contactmoving import TableCarrier
 from loadingdock.core.errors import Conflict, Sealed
 from loadingdock.core.model import AuditEntry, Company
@@ -27,6 +27,8 @@ from loadingdock.core.moving import Seal
 from loadingdock.core.ports import Unit
 from loadingdock.settings import Settings
 from loadingdock.testing.contacts.material import EVERY, ROWS, a_table, exported, filled
+from loadingdock.testing.records.imports import an_import
+from loadingdock.testing.records.reports import a_row
 from tests.engines.postgres import postgres
 
 __all__ = ["postgres"]
@@ -104,7 +106,7 @@ async def test_the_tables_are_those_of_the_schema(source: Place) -> None:
         for table in session.tables():
             assert all(names.index(parent) < names.index(table.name) for parent in table.parents), table
         serials = {table.name for table in session.tables() if table.serial}
-        assert serials == {"companies", "audit", "events", "contact_tables"}
+        assert serials == {"companies", "audit", "events", "contact_tables", "imports"}
 
 
 async def test_contact_tables_arrive(source: Place, target: Place) -> None:
@@ -129,7 +131,15 @@ async def test_contact_tables_arrive(source: Place, target: Place) -> None:
 
 
 async def test_every_row_arrives_and_numbers_go_on(source: Place, target: Place) -> None:
-    async with furnished(source):
+    async with furnished(source) as (opened, company):
+
+        async def load(unit: Unit) -> ContactTable:
+            table = await unit.tables.add(a_table(*EVERY, company=company.id))
+            imported = await unit.imports.add(an_import(table))
+            await unit.imports.add_rows(imported.number, [a_row(1, raw="\0 漢 \udcff")])
+            return table
+
+        table = await opened.records.write(company.id, load)
         moved = DatabaseRows(source.database, target.database)
         await moved.check(None)
         before = content(source.database)
@@ -143,6 +153,8 @@ async def test_every_row_arrives_and_numbers_go_on(source: Place, target: Place)
     async with system(target.settings) as opened:
         other = await opened.services.administration.add_company("other")
         assert other.id == 2
+        imported = await opened.records.write(company.id, lambda unit: unit.imports.add(an_import(table)))
+        assert (imported.number, imported.turn) == (2, 2)
         assert not await opened.records.sealed()
     newest = content(target.database)["audit"]
     assert len({row["seq"] for row in newest}) == len(newest) > len(before["audit"])

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from loadingdock.core.contactports import ContactTables
+from loadingdock.core.importports import ImportRecords
 from loadingdock.core.model import (
     ApiKey,
     Attachment,
@@ -367,6 +368,7 @@ class Unit(Protocol):
     jobs: JobRecords
     callbacks: CallbackRecords
     tables: ContactTables
+    imports: ImportRecords
     audit: AuditLog
     events: Events
     idempotency: Idempotency

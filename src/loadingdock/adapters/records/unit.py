@@ -7,6 +7,7 @@ from loadingdock.adapters.records.executor import Executor
 from loadingdock.adapters.records.files import AttachmentRows, FileRows
 from loadingdock.adapters.records.housekeeping import HousekeepingRows
 from loadingdock.adapters.records.identity import ApiKeyRows, ClientRows, CompanyRows, UserRows
+from loadingdock.adapters.records.imports import ImportRows
 from loadingdock.adapters.records.installation import SecretRows
 from loadingdock.adapters.records.jobs import JobRows
 from loadingdock.adapters.records.journal import AuditRows, EventRows, IdempotencyRows
@@ -15,6 +16,7 @@ from loadingdock.adapters.records.tables import TableRows
 from loadingdock.adapters.records.uploads import UploadRows
 from loadingdock.core import ports
 from loadingdock.core.contactports import ContactTables
+from loadingdock.core.importports import ImportRecords
 
 
 class SqlUnit:
@@ -35,6 +37,7 @@ class SqlUnit:
         self.jobs: ports.JobRecords = JobRows(db, company_id)
         self.callbacks: ports.CallbackRecords = CallbackRows(db, company_id)
         self.tables: ContactTables = TableRows(db, company_id)
+        self.imports: ImportRecords = ImportRows(db, company_id)
         self.audit: ports.AuditLog = AuditRows(db, company_id)
         self.events: ports.Events = EventRows(db, company_id)
         self.idempotency: ports.Idempotency = IdempotencyRows(db, company_id)

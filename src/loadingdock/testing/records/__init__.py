@@ -8,8 +8,11 @@ from loadingdock.testing.records.callbacks import CallbackContract
 from loadingdock.testing.records.files import AttachmentContract, FileContract
 from loadingdock.testing.records.housekeeping import HousekeepingContract
 from loadingdock.testing.records.identity import IdentityContract
+from loadingdock.testing.records.imports import ImportContract
 from loadingdock.testing.records.journal import EventContract, IdempotencyContract, LedgerContract
 from loadingdock.testing.records.lists import ListContract
+from loadingdock.testing.records.queues import QueueContract
+from loadingdock.testing.records.reports import ReportContract
 from loadingdock.testing.records.store import OpenStore, Store
 from loadingdock.testing.records.tables import TableContract
 from loadingdock.testing.records.tenants import TenantContract
@@ -28,6 +31,9 @@ class RecordsContract(
     EventContract,
     IdempotencyContract,
     TableContract,
+    ImportContract,
+    QueueContract,
+    ReportContract,
     HousekeepingContract,
     CallbackContract,
     TenantContract,

@@ -14,6 +14,8 @@ import pytest
 
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import DockError
+from loadingdock.core.importmodel import Import, ImportState, Outcome, Progress
+from loadingdock.core.loading import Counts
 from loadingdock.core.model import (
     ApiKey,
     Attachment,
@@ -35,6 +37,8 @@ from loadingdock.core.model import (
 from loadingdock.core.ports import FileFilter, Unit
 from loadingdock.testing.records.callbacks import a_callback, a_secret
 from loadingdock.testing.records.identity import a_client, a_key, a_user
+from loadingdock.testing.records.imports import an_import
+from loadingdock.testing.records.reports import a_row
 from loadingdock.testing.records.store import HOUR, NOW, Store, StoreContract, a_file, an_entry, an_upload, new_id
 from loadingdock.testing.records.tables import a_table
 
@@ -42,7 +46,7 @@ UNBOUND_PARTS = {"companies", "secrets", "housekeeping"}
 # What they did cannot be seen in what they answer.
 SILENT = {("clients", "add"), ("audit", "add"), ("events", "add"), ("idempotency", "release")}
 NOTHING: list[Any] = [None, False, (), 0, Usage(0, 0), Page(()), Page((), total=0)]
-UNBOUND_METHODS = {("keys", "by_digest"), ("clients", "find")}
+UNBOUND_METHODS = {("keys", "by_digest"), ("clients", "find"), ("imports", "firsts"), ("imports", "undoable")}
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Belongings:
     callback: Callback
     secret: CallbackSecret
     table: ContactTable
+    imported: Import
     attachment: str
     idempotency_key: str
     dedupe_key: str
@@ -77,6 +82,7 @@ class Belongings:
             callback=replace(self.callback, company_id=id),
             secret=replace(self.secret, company_id=id),
             table=replace(self.table, company_id=id),
+            imported=replace(self.imported, company_id=id),
         )
 
 
@@ -84,6 +90,9 @@ def invented(company: Company) -> Belongings:
     name = new_id()
     file = a_file(company, name=name, namespace="rewards", alias=name, state=State.AWAITING_UPLOAD)
     job = Job(new_id(), company.id, "process", name, {}, JobState.RUNNING, 1, NOW, NOW, fence=1)
+    # What is counted has numbers that nobody has yet.
+    table = a_table(company, name, number=2**40)
+    imported = an_import(table, number=2**40, state=ImportState.LOADING)
     return Belongings(
         file,
         an_upload(file),
@@ -93,7 +102,8 @@ def invented(company: Company) -> Belongings:
         job,
         a_callback(company),
         a_secret(company),
-        a_table(company, name),
+        table,
+        imported,
         name,
         name,
         name,
@@ -104,7 +114,7 @@ async def belongings(store: Store, company: Company) -> Belongings:
     """Invented, and then put there."""
     its = invented(company)
 
-    async def work(unit: Unit) -> ContactTable:
+    async def work(unit: Unit) -> tuple[ContactTable, Import]:
         await unit.files.add(its.file)
         await unit.uploads.add(its.upload)
         await unit.attachments.add(Attachment(its.file.id, its.attachment, NOW))
@@ -119,11 +129,16 @@ async def belongings(store: Store, company: Company) -> Belongings:
         await unit.audit.add(an_entry(company.id))
         await unit.events.add(NOW, "kind", its.file.id, {})
         await unit.idempotency.begin(its.idempotency_key, "print", NOW)
-        return await unit.tables.add(its.table)
+        table = await unit.tables.add(its.table)
+        imported = await unit.imports.add(replace(its.imported, table_number=table.number, file_id=its.file.id))
+        waiting = replace(imported, state=ImportState.WAITING)
+        for each in (await unit.imports.add(waiting), imported):
+            await unit.imports.add_rows(each.number, [a_row(1)])
+        return table, imported
 
-    table = await store.write(company, work)
+    table, imported = await store.write(company, work)
     (job,) = await store.jobs.claim("worker", lease=HOUR, limit=1, cap=1, now=NOW)
-    return replace(its, job=job, table=table, file=replace(its.file, attached=1))
+    return replace(its, job=job, table=table, imported=imported, file=replace(its.file, attached=1))
 
 
 async def everything(store: Store, company: Company, its: Belongings) -> list[Any]:
@@ -144,6 +159,8 @@ async def everything(store: Store, company: Company, its: Belongings) -> list[An
             await unit.callbacks.attempts(its.callback.id),
             await unit.callbacks.secrets(),
             await unit.tables.list(),
+            await unit.imports.list(limit=100),
+            await unit.imports.rows(its.imported.number, outcome=Outcome.REJECTED, limit=100),
             await unit.audit.list(limit=100),
             await unit.events.after(0, limit=100),
             await unit.jobs.holds(its.job),
@@ -158,6 +175,10 @@ Probe = Callable[[Unit, Belongings], Awaitable[Any]]
 
 async def _added(made: Awaitable[str | None]) -> bool:
     return await made is not None
+
+
+async def _turn(added: Awaitable[Import]) -> int | None:
+    return (await added).turn
 
 
 async def _version(added: Awaitable[ContactTable]) -> int:
@@ -221,6 +242,21 @@ PROBES: dict[tuple[str, str], Probe] = {
     ("tables", "list"): lambda unit, its: unit.tables.list(),
     ("tables", "add"): lambda unit, its: _version(unit.tables.add(its.table)),
     ("tables", "save"): lambda unit, its: unit.tables.save(replace(its.table, name="stolen"), was=its.table.version),
+    ("imports", "lock"): lambda unit, its: unit.imports.lock(its.table.number),
+    ("imports", "add"): lambda unit, its: _turn(unit.imports.add(its.imported)),
+    ("imports", "get"): lambda unit, its: unit.imports.get(its.imported.number),
+    ("imports", "list"): lambda unit, its: unit.imports.list(limit=9, table_number=its.table.number),
+    ("imports", "save"): lambda unit, its: unit.imports.save(replace(its.imported, reason="stolen")),
+    ("imports", "enter"): lambda unit, its: unit.imports.enter(its.imported.number),
+    ("imports", "leave"): lambda unit, its: unit.imports.leave(its.imported.number),
+    ("imports", "first"): lambda unit, its: unit.imports.first(its.table.number),
+    ("imports", "proceed"): lambda unit, its: unit.imports.proceed(
+        its.imported.number, its.imported.attempt, Progress(9), Counts(9)
+    ),
+    ("imports", "waiting_for"): lambda unit, its: unit.imports.waiting_for(its.file.id, 1),
+    ("imports", "add_rows"): lambda unit, its: unit.imports.add_rows(its.imported.number, [a_row(9)]),
+    ("imports", "clear_rows"): lambda unit, its: unit.imports.clear_rows(its.imported.number),
+    ("imports", "rows"): lambda unit, its: unit.imports.rows(its.imported.number, outcome=Outcome.REJECTED, limit=9),
     ("audit", "add"): lambda unit, its: unit.audit.add(replace(an_entry(its.file.company_id), subject="stolen")),
     ("audit", "list"): lambda unit, its: unit.audit.list(limit=9),
     ("events", "add"): lambda unit, its: unit.events.add(NOW, "stolen", its.file.id, {}),
@@ -295,6 +331,8 @@ class TenantContract(StoreContract):
             ("events", "add"),
             ("jobs", "requeue"),  # it runs
             ("idempotency", "release"),
+            ("imports", "lock"),
+            ("imports", "clear_rows"),
         }
 
     async def test_rows_that_name_another_company_are_refused(self, store: Store, company: Company) -> None:
@@ -306,6 +344,7 @@ class TenantContract(StoreContract):
             ("clients", "add"),
             *(("files", name) for name in ("add", "save", "save_version")),
             *(("uploads", name) for name in ("add", "advance")),
+            *(("imports", name) for name in ("add", "save")),
             ("audit", "add"),
         ):
             assert await outcome(store, other, PROBES[method], its) is ValueError, method

@@ -41,7 +41,7 @@ class Call:
 
 
 class Units(dict[int | None, SqlUnit]):
-    """A thread's units by company: they hold no state, and making fourteen parts for each work takes longer than many
+    """A thread's units by company: they hold no state, and making all its parts for each work takes longer than many
     a query."""
 
     _MOST = 1024
