@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 
@@ -15,6 +17,44 @@ from loadingdock.testing.contacts.material import EVERY, ROWS, a_table, exported
 
 
 class UndoingContract(Runs):
+    async def test_loads_are_taken_back_one_after_the_other(
+        self, contacts: ContactStore, run: Run, loader: ContactLoader
+    ) -> None:
+        table = a_table(Column("A"), Column("B"), Column("C", Kind.INTEGER), key=("A",))
+        await filled(contacts, table, [("a", "old", None), ("b", None, 1), ("c", "old", 2)])
+        stages = []
+        for names, rows in (
+            (["A", "B"], [("a", None), ("b", "new"), ("d", "new")]),
+            (["C", "A"], [(7, "a"), (None, "b"), (7, "d"), (2, "c")]),
+            (["A", "B", "C"], [("a", "old", None), ("b", None, 1), ("d", None, None), ("e", "x", 0)]),
+        ):
+            stages.append((a_load(table, Operation.UPDINS, names, ["A"]), await exported(contacts, table)))
+            await run(stages[-1][0], rows)
+        for load, before in reversed(stages):
+            assert (await asyncio.to_thread(loader.undo, table, load.number)).conflicts == ()
+            assert await exported(contacts, table) == before
+
+    async def test_what_was_altered_since_is_not_what_it_was(
+        self, contacts: ContactStore, run: Run, loader: ContactLoader
+    ) -> None:
+        table = a_table(Column("A"), Column("N", Kind.DECIMAL, precision=6, scale=1), Column("T", max=3), key=("A",))
+        put = await filled(contacts, table, [("a", Decimal("1.5"), "x"), ("b", Decimal("2.5"), "x")])
+        numbers = a_load(table, Operation.UPDINS, ["A", "N"], ["A"])
+        await run(numbers, [("a", Decimal("7.5")), ("b", None), ("c", Decimal("7.5"))])
+        texts = a_load(table, Operation.UPALL, ["A", "T"], ["A"])
+        await run(texts, [("b", "y")])
+        columns = (table.columns[0], replace(table.columns[1], scale=2), replace(table.columns[2], name="U", max=5))
+        later = replace(table, version=2, columns=(*columns, Column("D", Kind.DATE)))
+        await contacts.alter(later, table)
+        assert await asyncio.to_thread(loader.undo, later, texts.number) == Undone(0, 1, ())
+        undone = await asyncio.to_thread(loader.undo, later, numbers.number)
+        assert (undone.removed, undone.restored) == (1, 0)
+        assert [(each.row, each.why) for each in undone.conflicts] == [(each.row, "changed") for each in put]
+        assert [contact.values for contact in await exported(contacts, later)] == [
+            ("a", Decimal("7.50"), "x", None),
+            ("b", None, "x", None),
+        ]
+
     async def test_undone_it_is_as_it_was(self, contacts: ContactStore, run: Run, loader: ContactLoader) -> None:
         table = a_table(Column("N", Kind.INTEGER), *EVERY, key=("N",))
         put = await filled(contacts, table, [(n, *row) for n, row in enumerate(ROWS)])

@@ -14,6 +14,7 @@ from loadingdock.adapters.contacts.loading.ahead import ahead
 from loadingdock.adapters.contacts.loading.keys import Surveyed, ordered
 from loadingdock.adapters.contacts.loading.statements import Loading, Unique, Words, uniques
 from loadingdock.adapters.contacts.tables.statements import Tongue
+from loadingdock.core.contactmodel import Column
 from loadingdock.core.loading import (
     AMBIGUOUS,
     DUPLICATE,
@@ -50,8 +51,9 @@ class Engine(Protocol):
         """A record batch as `fill` takes it. In any thread."""
         ...
 
-    def fill(self, target: str, made: Any) -> None:
-        """Into a table, whose name is followed by its columns."""
+    def fill(self, target: str, made: Any, otherwise: str = "") -> int:
+        """Into a table, whose name is followed by its columns. `otherwise`: what is done with a record that conflicts,
+        where that can be said. Returns how many rows were written, by triggers as well."""
         ...
 
 
@@ -90,12 +92,15 @@ class Repeated(Exception):
 
 
 class Flow:
-    """`counts` are those so far. Without a `survey` it is hoped that no key comes again in another batch."""
+    """`counts` are those so far; rows that were put in have numbers `above` that one. Without a `survey` it is hoped
+    that no key comes again in another batch."""
 
     counts: Counts
+    above: int
 
     def __init__(self, engine: Engine, load: Load, observer: Observer, survey: Surveyed | None) -> None:
         self.counts = Counts()
+        self.above = 0
         self._engine, self._load, self._observer = engine, load, observer
         self._hoping = survey is None and bool(load.key)
         self._survey = Surveyed(load.key) if self._hoping else survey
@@ -109,8 +114,16 @@ class Flow:
     def indexed(self) -> bool:
         return self._sql.indexed
 
+    @property
+    def changed(self) -> Sequence[Column]:
+        return self._sql.changed
+
+    def highest(self) -> int:
+        return int(self._engine.all(self._sql.highest())[0][0])
+
     def apply(self, batches: Iterable[Batch]) -> None:
         """Raises Cancelled, and Repeated where there was no survey."""
+        self.above = self.highest()
         for statement in self._sql.making():
             self._engine.run(statement)
         with ahead(map(self._ready, batches)) as ready:
@@ -124,7 +137,9 @@ class Flow:
     @property
     def _straight(self) -> bool:
         """Into the table at once: for as long as nothing is against it."""
-        return not (self._wary or self._load.key or self._sql.absent)
+        if self._wary or self._sql.absent:
+            return False
+        return not self._load.key or (self._sql.upsertable and not self._engine.words.merges)
 
     def _ready(self, batch: Batch) -> Ready:
         """What needs no database, in a thread beside it."""
@@ -145,54 +160,50 @@ class Flow:
 
     def _batch(self, ready: Ready) -> None:
         self._skip(DUPLICATE, ready.superseded)
-        last = int(self._engine.all(self._sql.highest())[0][0])
         if not (self._straight and self._filled(ready)):
-            self._staged(ready, last)
-        if self._load.undoable:
-            self._engine.run(self._sql.remembering_inserted(last))
+            self._staged(ready)
 
     def _filled(self, ready: Ready) -> bool:
-        try:
-            with attempt(self._engine):
-                self._engine.fill(self._sql.direct, ready.made)
-        except Violated:
-            self._wary = True
-            return False
-        self._count(inserted=len(ready.columns))
-        return True
-
-    def _upserted(self, records: int, last: int) -> bool:
-        """By the engine itself, for as long as nothing is against it."""
         engine, sql = self._engine, self._sql
+        records, highest = len(ready.columns), self.highest() if self._load.key else 0
         try:
             with attempt(engine):
-                if self._load.undoable:
-                    engine.run(sql.remembering_upserted())
-                changed = engine.run(sql.upserting())
+                if self._load.key:
+                    written = engine.fill(sql.upserted, ready.made, sql.upserting())
+                else:
+                    engine.fill(sql.direct, ready.made)
         except Violated:
             self._wary = True
             return False
-        inserted = int(engine.all(sql.since(last))[0][0])
-        self._count(inserted=inserted, updated=changed - inserted, unchanged=records - changed)
+        if not self._load.key:
+            self._count(inserted=records)
+            return True
+        inserted = int(engine.all(sql.since(highest))[0][0])
+        updated = (written - inserted) // (2 if sql.keeps else 1)
+        self._count(inserted=inserted, updated=updated, unchanged=records - inserted - updated)
         return True
 
-    def _staged(self, ready: Ready, last: int) -> None:
+    def _staged(self, ready: Ready) -> None:
         engine, sql = self._engine, self._sql
         for statement in sql.emptying():
             engine.run(statement)
         numbered = engine.made(_numbered(ready.columns, ready.ordinals)) if ready.straight else ready.made
         engine.fill(sql.staging, numbered)
-        if sql.upsertable and not (self._wary or sql.absent) and self._upserted(len(ready.columns), last):
+        if sql.upsertable and engine.words.merges and not sql.absent:
+            inserted, updated = map(int, engine.all(sql.merging())[0])
+            self._count(inserted=inserted, updated=updated, unchanged=len(ready.columns) - inserted - updated)
             return
         engine.run(sql.working())
         refused = [*self._ambiguous(), *self._by_operation()]
-        if not self._wary:
+        # Whether a value is free by then is not to depend on the order of rows.
+        freeing = bool(sql.changed and sql.uniques and engine.all(sql.freeing()))
+        if not (self._wary or freeing):
             try:
                 with attempt(self._engine):
                     done = self._change()
             except Violated:
                 self._wary = True
-        if self._wary:
+        if self._wary or freeing:
             refused += self._violations()
             done = self._change()
         inserted, updated = done
@@ -201,12 +212,11 @@ class Flow:
 
     def _change(self) -> tuple[int, int]:
         engine, sql, updated, inserted = self._engine, self._sql, 0, 0
-        operation = self._load.operation
-        if operation in {Operation.UPDINS, Operation.UPALL} and len(self._load.columns) > len(self._load.key):
-            if self._load.undoable:
-                engine.run(sql.remembering_updated())
+        if sql.changed:
+            if sql.keeps and engine.words.merges:
+                engine.run(sql.keeping())
             updated = engine.run(sql.updating())
-        if operation is not Operation.UPALL:
+        if self._load.operation is not Operation.UPALL:
             inserted = engine.run(sql.inserting())
         return inserted, updated
 

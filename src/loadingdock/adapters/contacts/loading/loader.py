@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from loadingdock.adapters.contacts.loading.flow import Cancelled, Engine, Flow, Repeated, Violated, attempt
 from loadingdock.adapters.contacts.loading.keys import Surveyed
-from loadingdock.adapters.contacts.loading.statements import LOADS, Undoing, undoing
+from loadingdock.adapters.contacts.loading.undoing import LOADS, Taken, Undoing, form, undoing
 from loadingdock.adapters.contacts.tables.statements import Reading
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import NotFound
@@ -86,7 +86,7 @@ class Loader(ABC):
                 return Outcome(Ending.REFUSED, counts)
             if load.dry_run:
                 return Outcome(Ending.DRY, counts)
-            _remember(session, load, counts)
+            _remember(session, load, flow)
             observer.settled(counts)
             session.commit()
             return Outcome(Ending.COMMITTED, counts)
@@ -101,22 +101,22 @@ class Loader(ABC):
             session.begin(table)
             sql = _undoing(session, table, number)
             conflicts = [_untouched(session, table, row, "changed") for row in session.all(sql.conflicts())]
-            removed = session.run(sql.removing())
-            try:
-                with attempt(session):
-                    restored = session.run(sql.restoring())
-            except Violated:
-                restored, left = _one_by_one(session, table, sql)
-                conflicts += left
-            session.run(sql.dropping())
+            removed, restored = session.run(sql.removing()), 0
+            if sql.updated:
+                try:
+                    with attempt(session):
+                        restored = session.run(sql.restoring())
+                except Violated:
+                    restored, left = _one_by_one(session, table, sql)
+                    conflicts += left
+            _forget(session, table, number)
             session.commit()
             return Undone(removed, restored, tuple(sorted(conflicts, key=lambda each: each.row)))
 
     def forget(self, table: ContactTable, number: int) -> None:
         with self._session(table.company_id) as session:
             session.begin(table)
-            home = session.tongue.home(table.company_id, undoing(number))
-            session.run(f"DROP TABLE IF EXISTS {home}")
+            _forget(session, table, number)
             session.commit()
 
 
@@ -145,25 +145,38 @@ def _committed(session: Session, table: ContactTable, number: int) -> Counts | N
     return Counts(*json.loads(found[0][0])) if found else None
 
 
-def _remember(session: Session, load: Load, counts: Counts) -> None:
-    """Whole numbers all of it."""
-    table = load.table
-    names = [column.name for column in table.columns]
-    brought = json.dumps([names.index(name) for name in load.columns])
+def _remember(session: Session, load: Load, flow: Flow) -> None:
+    """Whole numbers and words of ours all of it."""
+    table, columns = load.table, load.table.columns
+    changed = json.dumps([[columns.index(column), *form(column)] for column in flow.changed])
+    rows = f"{flow.above:d}, {flow.highest():d}" if load.undoable else "NULL, NULL"
     session.run(
-        f"INSERT INTO {session.tongue.home(table.company_id, LOADS)} (number, contact_table, counts, brought, columns)"  # noqa: S608 - names are quoted
-        f" VALUES ({load.number:d}, {table.number:d}, '{json.dumps(astuple(counts))}', '{brought}', {len(names):d})"
+        f"INSERT INTO {session.tongue.home(table.company_id, LOADS)}"  # noqa: S608 - names are quoted
+        " (number, contact_table, counts, changed, above, upto)"
+        f" VALUES ({load.number:d}, {table.number:d}, '{json.dumps(astuple(flow.counts))}', '{changed}', {rows})"
     )
 
 
 def _undoing(session: Session, table: ContactTable, number: int) -> Undoing:
     home = session.tongue.home(table.company_id, LOADS)
     found = session.all(
-        f"SELECT brought, columns FROM {home} WHERE number = {number:d} AND contact_table = {table.number:d}"  # noqa: S608 - names are quoted
+        f"SELECT above, upto, changed FROM {home}"  # noqa: S608 - names are quoted
+        f" WHERE number = {number:d} AND contact_table = {table.number:d} AND above IS NOT NULL"
     )
-    if not found or not session.has(table.company_id, undoing(number)):
+    if not found:
         raise NotFound("import")
-    return Undoing(session.tongue, session.words, table, number, json.loads(found[0][0]), int(found[0][1]))
+    (above, upto, changed), columns = found[0], table.columns
+    forms = {int(place): form_then for place, *form_then in json.loads(changed)}
+    altered = any(form(columns[place]) != form_then for place, form_then in forms.items())
+    return Undoing(session.tongue, table, Taken(number, int(above), int(upto), tuple(forms), altered))
+
+
+def _forget(session: Session, table: ContactTable, number: int) -> None:
+    def home(name: str) -> str:
+        return session.tongue.home(table.company_id, name)
+
+    session.run(f"DROP TABLE IF EXISTS {home(undoing(number))}")
+    session.run(f"UPDATE {home(LOADS)} SET above = NULL, upto = NULL WHERE number = {number:d}")  # noqa: S608 - quoted
 
 
 def _untouched(session: Session, table: ContactTable, row: Sequence[Any], why: str) -> Untouched:

@@ -12,12 +12,13 @@ from psycopg import errors
 
 from loadingdock.adapters.contacts.loading.flow import Violated
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
-from loadingdock.adapters.contacts.loading.statements import LOADS, MAKING_LOADS, Words
-from loadingdock.adapters.contacts.tables.postgres_tongue import TONGUE, kind_of
+from loadingdock.adapters.contacts.loading.statements import Words
+from loadingdock.adapters.contacts.loading.undoing import LOADS, MAKING_LOADS
+from loadingdock.adapters.contacts.tables.postgres_tongue import TONGUE
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.adapters.records.postgres.connection import LOCKS
 from loadingdock.adapters.records.postgres.executor import refusal, unavailable
-from loadingdock.core.contactmodel import Column, ContactTable
+from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Conflict, NotFound, Unavailable
 
 _SETTINGS = {
@@ -27,18 +28,14 @@ _SETTINGS = {
     "idle_in_transaction_session_timeout": "10min",  # a batch is read meanwhile
     "jit": "off",
     "temp_buffers": "64MB",  # a batch, twice
+    "work_mem": "64MB",  # and once more
 }
 
 
 class _Postgres:
     dropped = " ON COMMIT DROP"
     emptied = "TRUNCATE {0}"
-    mark = "bigint"
-    digest = "hash_record_extended(ROW({0}), 0)"
-    array = "row_to_json(ROW({0}))::text"  # json_build_array takes no more than a hundred
-
-    def kept(self, column: Column, place: int) -> str:
-        return f"(u.before::json ->> 'f{place + 1:d}')::{kind_of(column)}"
+    merges = True
 
 
 WORDS: Words = _Postgres()
@@ -118,7 +115,7 @@ class _Session:
         encoder = pgpq.ArrowToPostgresBinaryEncoder(rows.schema)
         return encoder.write_header(), encoder.write_batch(rows), encoder.finish()  # which may bring rows held back
 
-    def fill(self, target: str, made: tuple[bytes, ...]) -> None:
+    def fill(self, target: str, made: tuple[bytes, ...], otherwise: str = "") -> int:
         with (
             _violations(),
             self._connection.cursor() as cursor,
@@ -126,6 +123,7 @@ class _Session:
         ):
             for part in made:
                 copy.write(part)
+        return cursor.rowcount
 
 
 @contextmanager

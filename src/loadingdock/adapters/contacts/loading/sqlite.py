@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import apsw
-import apsw.sqlite_extra
 
 from loadingdock.adapters.contacts.loading.flow import Violated
 from loadingdock.adapters.contacts.loading.keys import counted
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
-from loadingdock.adapters.contacts.loading.statements import LOADS, MAKING_LOADS, Words
+from loadingdock.adapters.contacts.loading.statements import Words
+from loadingdock.adapters.contacts.loading.undoing import LOADS, MAKING_LOADS
 from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.adapters.records.sqlite.connection import refusal
-from loadingdock.core.contactmodel import Column, ContactTable
+from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Conflict, NotFound, Unavailable
 
 _CACHE_KIB = 64 * 1024
@@ -33,12 +33,7 @@ _VALUES = 30_000  # SQLite's own limit is 32,766
 class _Sqlite:
     dropped = ""  # it ends with its connection
     emptied = "DELETE FROM {0}"
-    mark = "TEXT"
-    digest = "sha1(json_array({0}))"
-    array = "json_array({0})"
-
-    def kept(self, column: Column, place: int) -> str:
-        return f"json_extract(u.before, '$[{place:d}]')"
+    merges = False
 
 
 WORDS: Words = _Sqlite()
@@ -69,7 +64,6 @@ class _Session:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        apsw.sqlite_extra.load(connection, "sha1")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB:d}")
 
@@ -108,15 +102,16 @@ class _Session:
             values[place::width] = counted(column).to_pylist()
         return width, values
 
-    def fill(self, target: str, made: tuple[int, list[Any]]) -> None:
-        width, values = made
+    def fill(self, target: str, made: tuple[int, list[Any]], otherwise: str = "") -> int:
+        (width, values), before = made, self._connection.total_changes()
         row = f"({', '.join('?' * width)})"
         step = width * max(1, min(_TOGETHER, _VALUES // width))
         whole = len(values) - len(values) % step
         with _violations():
             for size, start, end in ((step, 0, whole), (width, whole, len(values))):
-                statement = f"INSERT INTO {target} VALUES {', '.join([row] * (size // width))}"  # noqa: S608 - quoted
+                statement = f"INSERT INTO {target} VALUES {', '.join([row] * (size // width))} {otherwise}"  # noqa: S608 - quoted
                 self._connection.executemany(statement, (values[at : at + size] for at in range(start, end, size)))
+        return self._connection.total_changes() - before
 
 
 @contextmanager

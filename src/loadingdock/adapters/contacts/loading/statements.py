@@ -1,42 +1,31 @@
 """The SQL of a load, the same for both engines but for the words of `Words`.
 
 Each batch goes by way of two temporary tables. STAGE takes it as it is: `n`, the record's ordinal, and `c0`, `c1`, ...
-in the file's order. WORK has beside them the row `id` that has the record's key, NULL for none, whether the record
-`differs` from that row, and what the row was `before`.
+in the file's order. WORK has beside them the row `id` that has the record's key, NULL for none, and whether the record
+`differs` from that row. Where nothing can be against any record, neither is needed, or only STAGE.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from loadingdock.adapters.contacts.tables.statements import ROW_NAME, Tongue, quoted
+from loadingdock.adapters.contacts.loading.undoing import kept, null, undoing
+from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
 from loadingdock.core.contactmodel import OWN, Column, ContactTable
 from loadingdock.core.loading import Load, Operation
 
-STAGE, WORK = quoted(OWN + "stage"), quoted(OWN + "work")
-LOADS = OWN + "loads"
-"""Beside the tables of a company: the loads that were committed."""
-MAKING_LOADS = (
-    "CREATE TABLE IF NOT EXISTS {0} (number bigint PRIMARY KEY, contact_table bigint NOT NULL, counts text NOT NULL,"
-    " brought text NOT NULL, columns bigint NOT NULL)"
-)
+STAGE, WORK, WATCH = quoted(OWN + "stage"), quoted(OWN + "work"), quoted(OWN + "watch")
 
 
 class Words(Protocol):
-    """What the engines say in other words. `dropped`: behind a temporary table. `emptied`: of such a table. `mark`: the
-    type of what `digest` makes of a list of values, another one for other values. `array`: all of a list as one text.
+    """What the engines say in other words. `dropped`: behind a temporary table. `emptied`: of such a table. `merges`:
+    one statement may find rows, keep what they are and change them; where none can, a trigger keeps it.
     """
 
     dropped: str
     emptied: str
-    mark: str
-    digest: str
-    array: str
-
-    def kept(self, column: Column, place: int) -> str:
-        """The value at a place of `u.before`, which is such an array."""
-        ...
+    merges: bool
 
 
 Unique = tuple[Column, ...]
@@ -46,16 +35,6 @@ Unique = tuple[Column, ...]
 def uniques(table: ContactTable) -> tuple[Unique, ...]:
     single = tuple((column,) for column in table.visible if column.unique)
     return ((table.key_columns,) if table.key else ()) + single
-
-
-def undoing(number: int) -> str:
-    """The name of the table of what rows were before a load, or that they were not."""
-    return f"{OWN}undo_{number:d}"
-
-
-def digest(words: Words, columns: Iterable[Column]) -> str:
-    """Of the row `o`."""
-    return words.digest.format(", ".join(f"o.{quoted(column.name)}" for column in columns))
 
 
 class Loading:
@@ -77,24 +56,38 @@ class Loading:
         )
         self.indexed = any({column.name for column in unique} <= key for unique in uniques(table))
         """The row of a key is found by an index, and is one at most."""
-        self.upsertable = load.operation is Operation.UPDINS and any(
-            {column.name for column in unique} == key for unique in uniques(table)
+        # With other unique columns, the order of the rows would decide whether a value is free by then.
+        self.upsertable = (
+            load.operation is Operation.UPDINS
+            and not self.uniques
+            and any({column.name for column in unique} == key for unique in uniques(table))
         )
-        """The engine can do it by itself, for as long as nothing is wrong."""
+        """The engine can do it by itself: of new contacts and of others, none is refused."""
         self.absent = tuple(column for column in table.visible if column.required and column.name not in load.columns)
         self.staging = f"{STAGE} ({', '.join(('n', *self._staged.values()))})"
-        self.direct = f"{self.home} ({', '.join(map(quoted, self._staged))})"
+        self._names = f"({', '.join(map(quoted, self._staged))})"
+        self.direct, self.upserted = f"{self.home} {self._names}", f"{self.home} AS o {self._names}"
 
-    def making(self) -> tuple[str, ...]:
+        self.changed = self._changing if load.operation in {Operation.UPDINS, Operation.UPALL} else ()
+        """Columns that rows have other values in afterwards."""
+        self.keeps = load.undoable and bool(self.changed)
+        """What rows were, in the undo table."""
+        self._kept = {column.name: kept(table.columns.index(column)) for column in self.changed}
+
+    def making(self) -> Iterator[str]:
         columns = ", ".join(f"c{place} {self._tongue.type(each)}" for place, each in enumerate(self.columns))
-        stage = f"CREATE TEMPORARY TABLE {STAGE} (n bigint, {columns}){self._words.dropped}"
-        work = (
-            f"CREATE TEMPORARY TABLE {WORK} (n bigint, {columns}, id bigint, differs boolean, before text)"
-            f"{self._words.dropped}"
-        )
-        if not self._load.undoable:
-            return stage, work
-        return stage, work, f"CREATE TABLE {self.undo} (id bigint NOT NULL, before text, after {self._words.mark})"
+        yield f"CREATE TEMPORARY TABLE {STAGE} (n bigint, {columns}){self._words.dropped}"
+        yield f"CREATE TEMPORARY TABLE {WORK} (n bigint, {columns}, id bigint, differs boolean){self._words.dropped}"
+        if not self.keeps:
+            return
+        former = ", ".join(f"{self._kept[each.name]} {self._tongue.type(each)}" for each in self.changed)
+        yield f"CREATE TABLE {self.undo} (id bigint NOT NULL, was {self._tongue.load}, nulls text, {former})"
+        if not self._words.merges:
+            values = ", ".join(self._former("old", lambda column: f"new.{quoted(column.name)}").values())
+            yield (
+                f"CREATE TEMPORARY TRIGGER {WATCH} AFTER UPDATE ON main.{self.home}"  # noqa: S608 - names are quoted
+                f" BEGIN INSERT INTO {self.undo} VALUES ({values}); END"
+            )
 
     def emptying(self) -> tuple[str, ...]:
         return tuple(self._words.emptied.format(name) for name in (STAGE, WORK))
@@ -104,13 +97,11 @@ class Loading:
     def working(self) -> str:
         load, staged = self._load, ", ".join(f"s.{name}" for name in self._staged.values())
         if not load.key:
-            return f"INSERT INTO {WORK} SELECT s.n, {staged}, NULL, NULL, NULL FROM {STAGE} s"  # noqa: S608 - ours
-        found, before = f"o.{ROW_NAME} IS NOT NULL", "NULL"
-        if load.undoable and self._changing and load.operation is not Operation.INSNEW:
-            before = f"CASE WHEN {found} AND ({self._differs('s')}) THEN {self._before} END"
+            return f"INSERT INTO {WORK} SELECT s.n, {staged}, NULL, NULL FROM {STAGE} s"  # noqa: S608 - ours
+        differs = f"CASE WHEN o.{ROW_NAME} IS NOT NULL THEN {self._differs('s')} END"
         return (
-            f"INSERT INTO {WORK} SELECT s.n, {staged}, o.{ROW_NAME}, CASE WHEN {found} THEN {self._differs('s')} END,"  # noqa: S608 - names are quoted
-            f" {before} FROM {STAGE} s LEFT JOIN {self.home} o ON {self._same}"
+            f"INSERT INTO {WORK} SELECT s.n, {staged}, o.{ROW_NAME}, {differs}"  # noqa: S608 - names are quoted
+            f" FROM {STAGE} s LEFT JOIN {self.home} o ON {self._same}"
         )
 
     @property
@@ -121,16 +112,13 @@ class Loading:
     def _changing(self) -> tuple[Column, ...]:
         return tuple(column for column in self.columns if column.name not in self._load.key)
 
-    @property
-    def _before(self) -> str:
-        return self._words.array.format(", ".join(f"o.{quoted(column.name)}" for column in self.columns))
-
     def _differs(self, source: str) -> str:
         said = (f"o.{quoted(each.name)} IS DISTINCT FROM {self._new(each, source)}" for each in self._changing)
         return " OR ".join(said) or "1 = 0"
 
     def _changes(self, source: str) -> str:
-        return ", ".join(f"{quoted(column.name)} = {self._new(column, source)}" for column in self._changing)
+        changes = (f"{quoted(column.name)} = {self._new(column, source)}" for column in self._changing)
+        return ", ".join((*changes, f"{LOAD_NAME} = {self._load.number:d}"))
 
     def _new(self, column: Column, source: str) -> str:
         """What the column has after the record of `source`: the stage's, the work's, or what an INSERT excluded. Of a
@@ -174,17 +162,53 @@ class Loading:
             return f"{WORK} w LEFT JOIN {self.home} o ON o.{ROW_NAME} = w.id"
         return f"{WORK} w"
 
+    def freeing(self) -> str:
+        """A record by which a row gives such a value up, if there is one."""
+        columns = {column: f"o.{quoted(column.name)}" for unique in self.uniques for column in unique}
+        freed = (
+            f"({old} IS NOT NULL AND {old} IS DISTINCT FROM {self._new(column, 'w')})"
+            for column, old in columns.items()
+        )
+        return (
+            f"SELECT w.n FROM {WORK} w JOIN {self.home} o ON o.{ROW_NAME} = w.id"  # noqa: S608 - quoted
+            f" WHERE w.differs AND ({' OR '.join(freed)}) LIMIT 1"
+        )
+
     # --- the change ------------------------------------------------------------------------------
 
     def upserting(self) -> str:
-        action = (
-            f"UPDATE SET {self._changes('excluded')} WHERE {self._differs('excluded')}" if self._changing else "NOTHING"
+        """Behind an INSERT of records into `home AS o`: of those whose key is there."""
+        key = ", ".join(map(quoted, self._load.key))
+        if not self.changed:
+            return f"ON CONFLICT ({key}) DO NOTHING"
+        return f"ON CONFLICT ({key}) DO UPDATE SET {self._changes('excluded')} WHERE {self._differs('excluded')}"
+
+    def merging(self) -> str:
+        """From the stage, what rows were being kept: how many are inserted, and how many updated."""
+        former = self._former("o", lambda column: self._new(column, "s")) if self.keeps else {}
+        there, staged = f"o.{ROW_NAME} IS NOT NULL", ", ".join(self._staged.values())
+        found = ", ".join(
+            (
+                f"s.*, {there} AS there, {there} AND ({self._differs('s')}) AS differs, o.ctid AS place",
+                *(f"{value} AS was_{name}" for name, value in former.items()),
+            )
         )
-        key, names = ", ".join(map(quoted, self._load.key)), ", ".join(map(quoted, self._staged))
-        return (
-            f"INSERT INTO {self.home} AS o ({names}) SELECT {', '.join(self._staged.values())} FROM {STAGE} WHERE true"  # noqa: S608 - names are quoted
-            f" ON CONFLICT ({key}) DO {action}"
-        )
+        parts = {
+            "found": f"SELECT {found} FROM {STAGE} s LEFT JOIN {self.home} o ON {self._same}",  # noqa: S608 - quoted
+            "added": f"INSERT INTO {self.direct} SELECT {staged} FROM found WHERE NOT there",  # noqa: S608 - quoted
+        }
+        if former:
+            names = ", ".join(f"was_{name}" for name in former)
+            parts["kept"] = f"INSERT INTO {self.undo} SELECT {names} FROM found WHERE differs"  # noqa: S608 - quoted
+        if self.changed:
+            # By place, which needs no index.
+            parts["changed"] = (
+                f"UPDATE {self.home} AS o SET {self._changes('f')} FROM found f"  # noqa: S608 - names are quoted
+                " WHERE o.ctid = f.place AND f.differs"
+            )
+        said = ", ".join(f"{name} AS MATERIALIZED ({part})" for name, part in parts.items())
+        counts = "count(*) FILTER (WHERE NOT there), count(*) FILTER (WHERE differs)"
+        return f"WITH {said} SELECT {counts} FROM found"  # noqa: S608 - names are quoted
 
     def since(self, highest: int) -> str:
         """How many rows are new. Their numbers only grow, and nobody else writes."""
@@ -201,77 +225,26 @@ class Loading:
     def highest(self) -> str:
         return f"SELECT coalesce(max({ROW_NAME}), 0) FROM {self.home}"  # noqa: S608 - quoted
 
-    def remembering_inserted(self, highest: int) -> str:
-        """Those since."""
-        mark = digest(self._words, self._load.table.columns)
+    def keeping(self) -> str:
+        """Of rows that the work will change, before it does."""
+        former = ", ".join(self._former("o", lambda column: self._new(column, "w")).values())
         return (
-            f"INSERT INTO {self.undo} SELECT o.{ROW_NAME}, NULL, {mark}"  # noqa: S608 - quoted
-            f" FROM {self.home} o WHERE o.{ROW_NAME} > {highest:d}"
-        )
-
-    def remembering_updated(self) -> str:
-        """Before it is done."""
-        return (
-            f"INSERT INTO {self.undo} SELECT w.id, w.before, {self._after('w')}"  # noqa: S608 - quoted
+            f"INSERT INTO {self.undo} SELECT {former}"  # noqa: S608 - quoted
             f" FROM {WORK} w JOIN {self.home} o ON o.{ROW_NAME} = w.id WHERE w.differs"
         )
 
-    def remembering_upserted(self) -> str:
-        """Those that it will find there, before it does."""
-        return (
-            f"INSERT INTO {self.undo} SELECT o.{ROW_NAME}, {self._before}, {self._after('s')}"  # noqa: S608 - quoted
-            f" FROM {STAGE} s JOIN {self.home} o ON {self._same} WHERE {self._differs('s')}"
-        )
-
-    def _after(self, source: str) -> str:
-        return self._words.digest.format(", ".join(self._new(column, source) for column in self._load.table.columns))
-
-
-class Undoing:
-    """Statements that take a load back. `places` of the table's columns were brought; the first `known` were there."""
-
-    def __init__(
-        self, tongue: Tongue, words: Words, table: ContactTable, number: int, places: Sequence[int], known: int
-    ):
-        self._words = words
-        self._home = tongue.home(table.company_id, table.code)
-        self._undo = tongue.home(table.company_id, undoing(number))
-        self._brought = [table.columns[place] for place in places]
-        added = "".join(f" AND o.{quoted(column.name)} IS NULL" for column in table.columns[known:])
-        marked = f"o.{ROW_NAME} IS NOT NULL AND {digest(words, table.columns[:known])} = u.after"
-        self._inserted = f"u.before IS NULL AND {marked}{added}"
-        self._updated = f"u.before IS NOT NULL AND {marked}"
-        self._shown = ", ".join(f"o.{quoted(column.name)}" for column in table.visible)
-
-    def conflicts(self) -> str:
-        """The row, the same if it is there still, its values. An inserted one that is gone is as it was."""
-        return (
-            f"SELECT u.id, o.{ROW_NAME}, {self._shown} FROM {self._undo} u"  # noqa: S608 - quoted
-            f" LEFT JOIN {self._home} o ON o.{ROW_NAME} = u.id WHERE NOT ({self._inserted}) AND NOT ({self._updated})"
-            f" AND (u.before IS NOT NULL OR o.{ROW_NAME} IS NOT NULL) ORDER BY u.id"
-        )
-
-    def removing(self) -> str:
-        return (
-            f"DELETE FROM {self._home} WHERE {ROW_NAME} IN (SELECT o.{ROW_NAME} FROM {self._undo} u"  # noqa: S608 - names are quoted
-            f" JOIN {self._home} o ON o.{ROW_NAME} = u.id WHERE {self._inserted})"
-        )
-
-    def restorable(self) -> str:
-        return (
-            f"SELECT u.id, o.{ROW_NAME}, {self._shown} FROM {self._undo} u JOIN {self._home} o ON o.{ROW_NAME} = u.id"  # noqa: S608 - names are quoted
-            f" WHERE {self._updated} ORDER BY u.id"
-        )
-
-    def restoring(self, row: int | None = None) -> str:
-        changes = ", ".join(
-            f"{quoted(column.name)} = {self._words.kept(column, place)}" for place, column in enumerate(self._brought)
-        )
-        only = "" if row is None else f" AND u.id = {row:d}"
-        return (
-            f"UPDATE {self._home} AS o SET {changes} FROM {self._undo} u"  # noqa: S608 - quoted
-            f" WHERE o.{ROW_NAME} = u.id AND {self._updated}{only}"
-        )
-
-    def dropping(self) -> str:
-        return f"DROP TABLE IF EXISTS {self._undo}"
+    def _former(self, row: str, new: Callable[[Column], str]) -> dict[str, str]:
+        """What the undo table's columns take of a row that changes: what it was where it changes, else NULL, and in
+        `nulls` the names of those of them where it was NULL."""
+        empty, was = {}, {}
+        for column in self.changed:
+            name, old, value = self._kept[column.name], f"{row}.{quoted(column.name)}", new(column)
+            empty[name] = f"({old} IS NULL AND {value} IS NOT NULL)"
+            was[name] = f"CASE WHEN {old} IS DISTINCT FROM {value} THEN {old} END"
+        told = " || ".join(f"CASE WHEN {each} THEN {null(name)} ELSE '' END" for name, each in empty.items())
+        return {
+            "id": f"{row}.{ROW_NAME}",
+            "was": f"{row}.{LOAD_NAME}",
+            "nulls": f"CASE WHEN {' OR '.join(empty.values())} THEN {told} END",
+            **was,
+        }

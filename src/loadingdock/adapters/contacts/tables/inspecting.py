@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from loadingdock.adapters.contacts.tables.plans import SHOWN, Check, indexes
-from loadingdock.adapters.contacts.tables.statements import Tongue
-from loadingdock.core.contactmodel import OWN, Column, ContactTable
+from loadingdock.adapters.contacts.tables.statements import LOAD, Tongue
+from loadingdock.core.contactmodel import OWN, ROW, Column, ContactTable
 from loadingdock.core.contactvalues import spelled
 from loadingdock.core.errors import Conflict
 
 _SHOWN = 80  # characters
+_OWN = {ROW, LOAD}
 
 
 def contradiction(tongue: Tongue, check: Check, count: int, first: Sequence[Sequence[Any]]) -> Conflict:
@@ -39,7 +40,6 @@ def compared(
     versions: Mapping[int, int],
     there: Mapping[str, Made],
     own: set[str],
-    row: str,
 ) -> Iterator[str]:
     """`versions` are those that the tables know themselves by; `own` are tables of the system."""
     for table in tables:
@@ -54,7 +54,9 @@ def compared(
         else:
             columns, made = there[table.code]
             wanted = {column.name: type_of(column) for column in table.columns}
-            if {name: kind for name, kind in columns.items() if name != row} != wanted or row not in columns:
+            if {
+                name: kind for name, kind in columns.items() if name not in _OWN
+            } != wanted or not columns.keys() >= _OWN:
                 yield f"The contact table {table.code} has other columns than the records know."
             for index in sorted(indexes(table) - made):
                 yield f"The contact table {table.code} lacks its index {index}."

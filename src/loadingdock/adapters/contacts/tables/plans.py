@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from loadingdock.adapters.contacts.tables.statements import ROW_NAME, Tongue, index, quoted
+from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, index, quoted
 from loadingdock.core.contactmodel import OWN, Column, ContactTable, Kind
 
 SHOWN = 5
@@ -25,8 +25,9 @@ class Check:
 
 def making(tongue: Tongue, table: ContactTable) -> Iterator[str]:
     home = tongue.home(table.company_id, table.code)
+    own = f"{ROW_NAME} {tongue.row}", f"{LOAD_NAME} {tongue.load}"
     columns = (f"{quoted(column.name)} {tongue.type(column)}" for column in table.columns)
-    yield f"CREATE TABLE {home} ({', '.join((f'{ROW_NAME} {tongue.row}', *columns))}){tongue.end}"
+    yield f"CREATE TABLE {home} ({', '.join((*own, *columns))}){tongue.end}"
     for place, column in enumerate(table.columns):
         if _is_unique(column):
             yield _indexing(tongue, table, place, (column,))

@@ -153,7 +153,7 @@ class PostgresContacts:
                 there[table][1].add(index)
                 if not valid:
                     found.append(f"The index {index} of the contact table {table} is invalid; REINDEX it.")
-            return (*found, *compared(kind_of, tables, dict(known), there, {TABLES}, ROW))
+            return (*found, *compared(kind_of, tables, dict(known), there, {TABLES}))
 
     async def close(self) -> None:
         """The pool is the records'."""

@@ -19,7 +19,7 @@ from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect
 from loadingdock.adapters.contacts.tables.statements import TABLES, Reading, Statement
 from loadingdock.adapters.records.sqlite.connection import refusal
 from loadingdock.adapters.records.tables import declared, of_declared
-from loadingdock.core.contactmodel import ROW, Contact, ContactTable, Value
+from loadingdock.core.contactmodel import Contact, ContactTable, Value
 from loadingdock.core.contactports import Asked
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import AlreadyExists, Conflict, NotFound, Unavailable
@@ -259,7 +259,7 @@ def _faults(connection: apsw.Connection, tables: Sequence[ContactTable]) -> Iter
         columns: list[Any] = connection.execute("SELECT name, type FROM pragma_table_info(?)", (name,)).fetchall()
         made = connection.execute("SELECT name FROM pragma_index_list(?)", (name,)).fetchall()
         there[str(name)] = dict(columns), {str(index) for (index,) in made}
-    yield from compared(TONGUE.type, tables, dict(rows), there, {TABLES, "sqlite_sequence"}, ROW)
+    yield from compared(TONGUE.type, tables, dict(rows), there, {TABLES, "sqlite_sequence"})
 
 
 @contextmanager

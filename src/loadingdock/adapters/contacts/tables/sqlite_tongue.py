@@ -26,6 +26,7 @@ _COUNTED = {Kind.INTEGER, Kind.DECIMAL, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME}
 
 class _Sqlite(Tongue):
     row = "INTEGER PRIMARY KEY AUTOINCREMENT"
+    load = "INTEGER"
     end = " STRICT"
     first = ""  # it always is
     contains = "instr({0}, {1}) > 0"

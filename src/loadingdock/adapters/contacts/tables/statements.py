@@ -18,9 +18,11 @@ TABLES = OWN + "tables"
 
 class Tongue(Protocol):
     """How an engine speaks. `first`: said of a column of an index, it has NULL before everything else. `contains`: that
-    the text {0} has {1} in it. `row`: the declaration of the system's own column; `end`: said behind all columns."""
+    the text {0} has {1} in it. `row` and `load`: the declarations of the system's own columns; `end`: said behind all
+    columns."""
 
     row: str
+    load: str
     end: str
     first: str
     contains: str
@@ -63,6 +65,9 @@ def quoted(name: str) -> str:
 
 
 ROW_NAME = quoted(ROW)
+LOAD = OWN + "load"
+"""The number of the load that has changed the row last, NULL if none has since it was put there."""
+LOAD_NAME = quoted(LOAD)
 
 
 def index(table: ContactTable, what: str | int) -> str:
