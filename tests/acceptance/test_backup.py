@@ -416,7 +416,7 @@ async def claimed(system: System, clock: Clock) -> Job:
 
 async def work_on(system: System, job: Job, records: Records, queue: JobQueue) -> None:
     tools = Tools(system.scanner, system.detector, system.extractor)
-    await Processing(records, queue, system.blobs, tools, system.services.clock).run(job)
+    await Processing(records, queue, system.blobs, tools, system.services.clock, system.imports).run(job)
 
 
 async def test_contact_tables_come_back(house: House, vault: Vault) -> None:

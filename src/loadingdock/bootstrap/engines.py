@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadingdock.adapters.blobs.local import LocalBlobs
+from loadingdock.adapters.contacts.importing import ChildImporter
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.adapters.ratelimits import place
 from loadingdock.adapters.records.sqlite import SqliteRecords
@@ -16,6 +17,7 @@ from loadingdock.adapters.scanners.local import LocalScanner
 from loadingdock.adapters.scanners.pool import ClamdScanner, addresses
 from loadingdock.adapters.tokens import OutsideIssuer
 from loadingdock.core.contactports import ContactStore
+from loadingdock.core.importports import ContactImporter
 from loadingdock.core.ports import (
     BlobStore,
     Inbox,
@@ -117,6 +119,12 @@ def contacts_of(records: SqliteRecords | PostgresRecords) -> ContactStore:
     from loadingdock.adapters.contacts.tables.postgres import PostgresContacts
 
     return PostgresContacts(*records.place)
+
+
+def importer_of(records: SqliteRecords | PostgresRecords) -> ContactImporter:
+    if isinstance(records, SqliteRecords):
+        return ChildImporter(contacts_folder(records.path))
+    return ChildImporter(records.place[1])
 
 
 async def contacts_at(to: Settings, opened: AsyncExitStack) -> ContactStore:

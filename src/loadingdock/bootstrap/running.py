@@ -29,6 +29,12 @@ from loadingdock.core.contactports import ContactStore
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.delivery import Delivery
 from loadingdock.core.files import Files
+from loadingdock.core.importing import Importing
+from loadingdock.core.importports import ContactImporter
+from loadingdock.core.importqueue import JOB as IMPORT
+from loadingdock.core.importqueue import UNDO_JOB as UNDO
+from loadingdock.core.importqueue import ImportQueue
+from loadingdock.core.imports import Imports
 from loadingdock.core.links import Links
 from loadingdock.core.ports import (
     BlobStore,
@@ -56,6 +62,7 @@ from loadingdock.bootstrap.engines import (
     blobs_of,
     contacts_of,
     counted_in,
+    importer_of,
     installation_secret,
     outside_issuers,
     records_of,
@@ -80,15 +87,31 @@ class System:
     retention: Retention
     services: Services
     contacts: ContactStore
+    importer: ContactImporter
+    imports: ImportQueue
     inbox: Inbox | None = None
 
     def worker(self) -> Worker:
         settings, clock = self.settings, self.services.clock
         tools = Tools(self.scanner, self.detector, self.extractor)
-        processing = Processing(self.records, self.queue, self.blobs, tools, clock)
+        processing = Processing(self.records, self.queue, self.blobs, tools, clock, self.imports)
         every = settings.sweep_every
         delivery = Delivery(self.records, self.sender, clock, metrics.callback)
-        handlers: dict[str, Handler] = {"process": processing.run, CALLBACK: delivery.run}
+        importing = Importing(
+            self.records,
+            self.blobs,
+            self.services.contacts,
+            self.importer,
+            self.imports,
+            clock,
+            attempts=settings.max_attempts,
+        )
+        handlers: dict[str, Handler] = {
+            "process": processing.run,
+            CALLBACK: delivery.run,
+            IMPORT: importing.run,
+            UNDO: importing.undo,
+        }
         arrivals: tuple[Schedule, ...] = ()  # looked for before uploads are abandoned
         if self.inbox is not None and self.services.notices is not None:
             handlers[JOB] = Arrivals(self.records, self.inbox, self.services.uploads, clock).run
@@ -103,6 +126,8 @@ class System:
                 Schedule("orphans", max(every, timedelta(hours=1)), self.retention.sweep_orphans),
                 Schedule("forget", max(every, timedelta(hours=1)), self.retention.forget),
                 Schedule("forget callbacks", max(every, timedelta(hours=1)), self.services.callbacks.forget),
+                Schedule("imports", every, importing.tend),
+                Schedule("forget imports", max(every, timedelta(hours=1)), importing.forget),
             ),
             clock,
             Limits(
@@ -110,7 +135,10 @@ class System:
                 settings.lease,
                 settings.max_attempts,
                 settings.drain,
-                at_most={CALLBACK: max(1, settings.worker_concurrency // 2)},  # receivers may be slow
+                at_most={
+                    CALLBACK: max(1, settings.worker_concurrency // 2),  # receivers may be slow
+                    IMPORT: max(1, settings.worker_concurrency // 2),  # so are large files
+                },
             ),
         )
 
@@ -126,6 +154,8 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         await records.migrate()
         contacts = contacts_of(records)
         opened.push_async_callback(contacts.close)
+        importer = importer_of(records)
+        opened.push_async_callback(importer.close)
         with settings_of("store"):
             blobs, inbox = blobs_of(settings)
         opened.push_async_callback(blobs.close)
@@ -163,14 +193,20 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         direct = notices if settings.store_uploads == "direct" else None
         asked_after = direct.look if direct else None
         administration = Administration(records, passwords, clock, known, forget=access.forget)
+        files = Files(records, blobs, clock, asked_after)
+        links = Links(records, presigner, access, clock, settings.public_url, inbox if direct else None)
+        callbacks = Callbacks(records, sender, clock)
+        directory = Contacts(records, contacts, clock, readable=formats.compiled)
+        queue = ImportQueue(callbacks, links)
         services = Services(
             access=access,
             administration=administration,
             uploads=Uploads(records, blobs, detector, clock, asked_after),
-            files=Files(records, blobs, clock, asked_after),
-            links=Links(records, presigner, access, clock, settings.public_url, inbox if direct else None),
-            callbacks=Callbacks(records, sender, clock),
-            contacts=Contacts(records, contacts, clock, readable=formats.compiled),
+            files=files,
+            links=links,
+            callbacks=callbacks,
+            contacts=directory,
+            imports=Imports(records, blobs, files, directory, callbacks, importer, queue, clock),
             tokens=tokens,
             records=records,
             jobs=records.jobs,
@@ -200,6 +236,8 @@ async def system(settings: Settings) -> AsyncIterator[System]:
             retention,
             services,
             contacts,
+            importer,
+            queue,
             inbox,
         )
 

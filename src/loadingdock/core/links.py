@@ -19,7 +19,7 @@ from urllib.parse import quote
 from loadingdock.core.access import Access, permit
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import Forbidden
-from loadingdock.core.model import Digest, File, Principal, Upload, Version
+from loadingdock.core.model import Company, Digest, File, Principal, Upload, Version
 from loadingdock.core.ports import Clock, Inbox, Presigner, Records, Unit
 
 PREFIX = "/objects"
@@ -125,12 +125,26 @@ class Links:
             await unit.audit.add(entry(principal, "link", file.id, "ok", now, f"version {version.number}"))
 
         await self._records.write(principal.company.id, work)
+        signer = await self._access.signer(principal)
+        return self.signed(principal.company, signer, file, version, permission=permission, expires_in=expires_in)
+
+    def signed(
+        self,
+        company: Company,
+        signer: str,
+        file: File,
+        version: Version,
+        *,
+        permission: str,
+        expires_in: timedelta,
+    ) -> str:
+        """The same in the name of `signer`, and without the audit row, which the caller writes in a unit of its own."""
         return self._presigner.url(
             "GET",
-            f"{PREFIX}/{principal.company.number}/{file.id}/{version.number}/{file.name}",
-            signer=await self._access.signer(principal),
+            f"{PREFIX}/{company.number}/{file.id}/{version.number}/{file.name}",
+            signer=signer,
             expires_in=expires_in,
-            now=now,
+            now=self._clock.now(),
             query={_PERMISSION: permission},
         )
 

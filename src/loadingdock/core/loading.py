@@ -59,20 +59,26 @@ class Load:
 
 
 def checked(load: Load) -> Load:
-    """With the names as the table spells them, and no key where it makes no difference. Raises InvalidInput."""
-    columns = tuple(load.table.column(name).name for name in load.columns)
+    """With the names as the table spells them, and no key where it makes no difference. Raises InvalidInput, its field
+    "columns" or "key"."""
+    columns = _named(load, load.columns, "columns")
     if not columns or len(set(columns)) != len(columns):
-        raise InvalidInput("A file brings at least one column, and each of them once.", field="fieldsCode")
+        raise InvalidInput("A file brings at least one column, and each of them once.", field="columns")
     if load.operation is Operation.INSALL:
         return replace(load, columns=columns, key=())
-    key = tuple(load.table.column(name).name for name in load.key)
+    key = _named(load, load.key, "key")
     if not key or len(set(key)) != len(key):
-        raise InvalidInput(
-            f"{load.operation} needs a key: at least one column, and each of them once.", field="keyField"
-        )
+        raise InvalidInput(f"{load.operation} needs a key: at least one column, and each of them once.", field="key")
     if absent := [name for name in key if name not in columns]:
-        raise InvalidInput(f"The file does not bring {', '.join(absent)} of the key.", field="keyField")
+        raise InvalidInput(f"The file does not bring {', '.join(absent)} of the key.", field="key")
     return replace(load, columns=columns, key=key)
+
+
+def _named(load: Load, names: tuple[str, ...], field: str) -> tuple[str, ...]:
+    try:
+        return tuple(load.table.column(name).name for name in names)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, field=field) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import tempfile
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from loadingdock.core import settings, types
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import TypeRefused
 from loadingdock.core.files import end_version
+from loadingdock.core.importqueue import ImportQueue
+from loadingdock.core.localcopy import as_file
 from loadingdock.core.model import (
     Company,
     File,
@@ -99,7 +98,17 @@ class _Judgement:
 
 
 class Processing:
-    def __init__(self, records: Records, queue: JobQueue, blobs: BlobStore, tools: Tools, clock: Clock) -> None:
+    def __init__(
+        self,
+        records: Records,
+        queue: JobQueue,
+        blobs: BlobStore,
+        tools: Tools,
+        clock: Clock,
+        imports: ImportQueue,
+    ) -> None:
+        """`imports` wait for verdicts."""
+        self._imports = imports
         self._records = records
         self._queue = queue
         self._blobs = blobs
@@ -177,7 +186,7 @@ class Processing:
     async def _type(self, run: _Run) -> None:
         if (detected := run.memo.get("type")) is None:
             await self._begin(run, StepName.TYPE)
-            async with self._as_file(run.version) as path:
+            async with as_file(self._blobs, run.version.blob_key or "") as path:
                 detected = await self._tools.detector.detect_file(path, run.file.name)
                 pixels = await self._tools.detector.pixels(path, detected)
             limit = run.company.get(settings.MAX_PIXELS)
@@ -202,7 +211,7 @@ class Processing:
         if detected not in EXTRACTABLE:
             return None, Warnings(empty=run.version.size == 0)
         await self._begin(run, StepName.TEXT)
-        async with self._as_file(run.version) as path:
+        async with as_file(self._blobs, run.version.blob_key or "") as path:
             extracted = await self._tools.extractor.extract(path, detected)
         key = None
         if extracted.text:
@@ -212,20 +221,6 @@ class Processing:
                 key = (await writer.commit()).key
         self._ended(run, StepName.TEXT, extracted.problem or "ok")
         return key, Warnings(empty=not (extracted.text or "").strip(), length=extracted.cut)
-
-    @asynccontextmanager
-    async def _as_file(self, version: Version) -> AsyncIterator[Path]:
-        """The bytes as a plain file: the store's own, or a copy where the store has none."""
-        key = version.blob_key or ""
-        if (path := self._blobs.local_path(key)) is not None:
-            yield path
-            return
-        with tempfile.TemporaryDirectory(prefix="loadingdock-") as folder:
-            copy = Path(folder) / "blob"
-            with copy.open("wb") as file:
-                async for piece in self._blobs.read(key):
-                    await asyncio.to_thread(file.write, piece)
-            yield copy
 
     # --- what is written ---
 
@@ -276,6 +271,7 @@ class Processing:
 
         async def work(unit: Unit) -> list[str]:
             await _hold(unit, run.job)
+            waiting = await self._imports.waiting_for(unit, run.file, run.version)
             keys: list[str] = []
             if state is not State.READY:
                 keys = await end_version(unit, run.version, State.PROCESSING, now)
@@ -287,6 +283,7 @@ class Processing:
             await _tell(unit, run, state, now)
             system = Principal(run.company, PrincipalKind.SYSTEM, "worker", frozenset())
             await unit.audit.add(entry(system, "verdict", run.file.id, state.value, now, reason))
+            keys += await self._imports.judged(unit, run.company, run.file, waiting, now)
             return keys
 
         await self._blobs.delete(*await self._records.write(run.company.id, work))

@@ -92,8 +92,17 @@ async def next_version(unit: Unit, file: File, declaration: Declaration, now: da
     return replace(file, version=version)
 
 
-async def received(unit: Unit, principal: Principal, declaration: Declaration, file: File, now: datetime) -> None:
+async def received(
+    unit: Unit,
+    principal: Principal,
+    declaration: Declaration,
+    file: File,
+    now: datetime,
+    *,
+    within_quota: bool = True,
+) -> None:
     """What follows from bytes being there: the job that looks into them, the audit row, the quota's charge, the event.
+    Not `within_quota`: they are counted, and not refused, for they are ours.
 
     The charge comes late because all of a company's uploads wait for one another from there to the commit; the event
     after it, because events are numbered under that same lock.
@@ -106,9 +115,8 @@ async def received(unit: Unit, principal: Principal, declaration: Declaration, f
         payload["strict_type"] = True
     await unit.jobs.enqueue("process", file.id, payload, at=now)
     await unit.audit.add(entry(principal, "upload", file.id, "ok", now))
-    await unit.ledger.charge(
-        file.version.size, 1, max_bytes=company.get(settings.QUOTA_BYTES), max_files=company.get(settings.QUOTA_FILES)
-    )
+    most = (company.get(settings.QUOTA_BYTES), company.get(settings.QUOTA_FILES)) if within_quota else (None, None)
+    await unit.ledger.charge(file.version.size, 1, max_bytes=most[0], max_files=most[1])
     await event(unit, file, now)
 
 

@@ -14,6 +14,7 @@ from loadingdock.core.arrivals import Notices
 from loadingdock.core.callbacks import Callbacks
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.files import Files
+from loadingdock.core.imports import Imports
 from loadingdock.core.links import Links
 from loadingdock.core.model import CompanySetting
 from loadingdock.core.ports import BlobStore, Clock, JobQueue, RateLimiter, Records, Scanner, Tokens, TypeDetector
@@ -38,6 +39,7 @@ class Services:
     links: Links
     callbacks: Callbacks
     contacts: Contacts
+    imports: Imports
     tokens: Tokens
     records: Records
     jobs: JobQueue

@@ -1,0 +1,25 @@
+"""A blob as a plain file: for whoever reads it by its path."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from loadingdock.core.ports import BlobStore
+
+
+@asynccontextmanager
+async def as_file(blobs: BlobStore, key: str) -> AsyncIterator[Path]:
+    """The store's own file, or a copy where the store has none. Raises NotFound("blob")."""
+    if (path := blobs.local_path(key)) is not None:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="loadingdock-") as folder:
+        copy = Path(folder) / "blob"
+        with copy.open("wb") as file:
+            async for piece in blobs.read(key):
+                await asyncio.to_thread(file.write, piece)
+        yield copy
