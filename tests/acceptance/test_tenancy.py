@@ -109,6 +109,11 @@ ADDRESSED: dict[str, Route] = {
     f"GET {MANAGEMENT}/tables/{{code}}/export": table(),
     f"GET {MANAGEMENT}/tables/{{code}}/contact": table(params={"key": "anna"}),
     f"DELETE {MANAGEMENT}/tables/{{code}}/contact": table(204, params={"key": "anna"}),
+    "POST /api/contacts/rest/webdb/table/{tableCode}": Route(
+        {"tableCode": "table"},
+        {"tableCode": "nothing"},
+        request={"files": {"file": ("c.csv", b"bert")}, "data": {"fieldsCode": "NAME"}},
+    ),
     f"POST {MANAGEMENT}/jobs/{{id}}/requeue": Route({"id": "job"}, {"id": HEX}, 204),
     f"GET {MANAGEMENT}/callbacks/{{id}}": Route({"id": "callback"}, {"id": UUID}),
     f"POST {MANAGEMENT}/callbacks/{{id}}/replay": Route({"id": "callback"}, {"id": UUID}, 202),

@@ -132,7 +132,7 @@ def test_errors_are_rendered_whatever_the_request_says(dialect: Dialect, headers
 
 def test_the_five_are_there() -> None:
     names = {dialect.name for dialect in DIALECTS}
-    assert {"conversation-files", "signed-url", "file-upload", "file-service", "management"} <= names
+    assert {"conversation-files", "contact-load", "signed-url", "file-upload", "file-service", "management"} <= names
 
 
 def test_no_two_dialects_want_one_name_or_prefix_or_setting() -> None:

@@ -19,7 +19,7 @@ PERMISSIONS: Mapping[str, str] = MappingProxyType(
         "files:upload": "send files ahead of a conversation (conversation-files)",
         "files:read": "read files",
         "files:write": "send, change and delete files",
-        "contacts:load": "load contacts into tables",
+        "contacts:load": "load contacts into tables (contact-load)",
         "contacts:read": "read contact tables",
         "transactions:post": "initiate uploads for transactions (file-upload)",
         ADMIN: "all of these, and users, keys and clients of the company",
