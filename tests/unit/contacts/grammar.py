@@ -11,8 +11,10 @@ MARK = b"#loadingdock rejected "
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`fields` without their quotes, and `written`, how many bytes each has in the file; or none, and `broken`."""
+    """`begin` is where in the text. `fields` without their quotes, and `written`, how many bytes each has in the file;
+    or none, and `broken`."""
 
+    begin: int
     line: int
     raw: bytes
     fields: list[bytes]
@@ -48,7 +50,7 @@ def _all(text: bytes, separator: bytes, quote: bytes, limit: int, mark: bytes) -
         else:
             record, end, broken = _scan(text, at, line, separator, quote, limit, mark)
         if record is None:
-            yield Record(line, text[at:first_end], [], [], broken)
+            yield Record(at, line, text[at:first_end], [], [], broken)
             at, line = _behind(text, first_end), line + 1
         else:
             yield record
@@ -91,7 +93,7 @@ def _scan(
             fields.append(bytes(value))
             written.append(at - start - (2 * len(quote) if state is State.CLOSED else 0))
             if ended:
-                return Record(line, text[begin:at], fields, written), at, ""
+                return Record(begin, line, text[begin:at], fields, written), at, ""
             value.clear()
             at += len(separator)
             state, start = State.START, at

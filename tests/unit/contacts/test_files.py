@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from loadingdock.adapters.contacts.reading.dialect import MIB, Dialect, Limits
 from loadingdock.adapters.contacts.reading.outcome import FileRefused
 from loadingdock.adapters.contacts.reading.reader import Reader, open_records
-from loadingdock.adapters.contacts.reading.rules import Decimal, Integer, Text, Type
+from loadingdock.adapters.contacts.reading.rules import ColumnRule, Decimal, Integer, Text, Type
 from tests.unit.contacts.reading import QUOTED, Read, read, rules
 
 if sys.version_info >= (3, 14):
@@ -160,6 +160,12 @@ def test_names_from_the_header() -> None:
     assert batch.lines.tolist() == [3]
     assert batch.ordinals.tolist() == [1]
     assert reader.totals.records == 1
+
+
+def test_blanks_are_part_of_a_name_only_if_the_table_has_it_so() -> None:
+    columns = {name: ColumnRule(name, Text()) for name in (" a", "a", "b")}
+    assert open_records([b"a, a,\t b "], Dialect(header=True), columns).names == ("a", " a", "b")
+    assert open_records([b" a,a ,1"], Dialect(header=True), columns, ["a", " a", "b"]).warnings
 
 
 def test_names_by_position() -> None:

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from unicodedata import normalize
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from loadingdock.adapters.contacts.reading.batches import Batch
 from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
@@ -140,27 +134,6 @@ def test_good_rows_know_their_own_bytes_too() -> None:
 def read_batches(data: bytes) -> list[Batch]:
     of_table = rules([Text(), Text()])
     return list(open_records([data], QUOTED, of_table, list(of_table)))
-
-
-VALUES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
-ROWS = st.lists(st.lists(VALUES, min_size=3, max_size=3), max_size=20)
-
-
-@given(ROWS, st.sampled_from(",;\t|é"), st.sampled_from("\"'"), st.sampled_from(["\n", "\r\n", "\r"]), st.booleans())
-def test_what_pythons_csv_writes_is_read_back(
-    rows: list[list[str]], separator: str, quote: str, end: str, all_quoted: bool
-) -> None:
-    file = io.StringIO(newline="")
-    # Before Python 3.13 only the characters of its own line end made it quote a value.
-    quoting = csv.QUOTE_ALL if all_quoted or end != "\r\n" else csv.QUOTE_MINIMAL
-    writer = csv.writer(file, delimiter=separator, quotechar=quote, quoting=quoting, lineterminator=end)
-    writer.writerows(rows)
-    text = file.getvalue()
-    assert list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, quotechar=quote)) == rows
-    data = text.encode()
-    done = read([b"", data[:5], data[5:]], 3, Dialect(separator, quote), Limits(block=64))
-    assert done.rows == [[normalize("NFC", value) or None for value in row] for row in rows]
-    assert done.errors == []
 
 
 @pytest.mark.parametrize(

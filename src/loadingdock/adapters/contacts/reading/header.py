@@ -16,7 +16,7 @@ _FIELDS = "fieldsCode"
 
 
 def header_names(block: Block | None, dialect: Dialect, limits: Limits) -> tuple[tuple[str, ...], bytes]:
-    """The first record's values without blanks around them, and its own bytes. Raises FileRefused."""
+    """The first record's values, and its own bytes. Raises FileRefused."""
     if block is None:
         raise FileRefused(
             "no_header", "The file is empty, but its first record must be the header with the names of columns.", "file"
@@ -40,7 +40,7 @@ def header_names(block: Block | None, dialect: Dialect, limits: Limits) -> tuple
         text = block.text[records.starts[field] : records.ends[field]]
         if records.escaped is not None and records.escaped[field]:
             text = text.replace(double, single)
-        names.append(text.decode().strip())
+        names.append(text.decode())
     return tuple(names), block.raw(0)
 
 
@@ -55,8 +55,11 @@ def named(
     limits: Limits,
     warnings: list[str],
 ) -> tuple[str, ...]:
-    """The rules' names in the file's order, whatever their case in the file; a header that says something else than the
-    caller adds a warning. Raises FileRefused."""
+    """The rules' names in the file's order, whatever their case in the file, and whatever blanks are around them in a
+    header; one that says something else than the caller adds a warning. Raises FileRefused."""
+    known = {_folded(name): name for name in rules}
+    if header is not None:
+        header = tuple(name if _folded(name) in known else name.strip() for name in header)
     if given is not None:
         names, field = tuple(given), _FIELDS
         if header is not None and [*map(_folded, header)] != [*map(_folded, names)]:
@@ -71,7 +74,6 @@ def named(
         )
     if not names:
         raise FileRefused("no_names", "No column is named.", field)
-    known = {_folded(name): name for name in rules}
     found: dict[str, None] = {}
     for position, name in enumerate(names, 1):
         column = known.get(_folded(name))
