@@ -134,6 +134,11 @@ def test_names_are_divided_by_semicolons(field: str, value: str) -> None:
     assert (found.key if field == "keyField" else found.columns) == ("A", "B C", "ñ")
 
 
+def test_blanks_in_a_names_own_quotes_are_its_own() -> None:
+    assert wanted(form(("fieldsCode", '" A ";  B ;"C"'))).asked.columns == (" A ", "B", "C")
+    assert wanted(form(("fieldsCode", '" A "'))).asked.columns == ("A",)  # quotes around all of them
+
+
 @pytest.mark.parametrize("value", ["A;", ";A", "A;;B", ";", '""', '"A;"', " ", '"A";""'])
 @pytest.mark.parametrize("field", ["fieldsCode", "keyField"])
 def test_a_name_is_not_empty(field: str, value: str) -> None:

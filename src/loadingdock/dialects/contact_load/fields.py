@@ -139,7 +139,8 @@ def _operation(text: str | None) -> Operation:
 
 
 def _names(field: str, text: str | None) -> tuple[str, ...] | None:
-    """Names divided by semicolons; blanks around them do not count, nor do quotes around all of them or around each."""
+    """Names divided by semicolons. Quotes around all of them or around each do not count, nor do blanks around a name
+    but those in quotes of its own."""
     if text is None:
         return None
     names = tuple(_unquoted(name) for name in _unquoted(text).split(";"))
@@ -151,4 +152,4 @@ def _names(field: str, text: str | None) -> tuple[str, ...] | None:
 def _unquoted(text: str) -> str:
     text = text.strip()
     inner = text[1:-1]
-    return inner.strip() if text == f'"{inner}"' and '"' not in inner else text
+    return inner if text == f'"{inner}"' and '"' not in inner else text
