@@ -17,6 +17,7 @@ from typing import TypeVar
 from loadingdock.bootstrap import System, system
 from loadingdock.core.administration import NewClient, operator
 from loadingdock.core.contactmodel import Contact, Value
+from loadingdock.core.importmodel import Import
 from loadingdock.core.model import Company, File, State
 from loadingdock.core.ports import FileFilter, Unit
 from loadingdock.settings import Settings
@@ -186,6 +187,25 @@ class Desk:
             return None if any(file.state in _UNDER_WAY for file in page.items) else page.items
 
         return self._awaited(company, look, within)
+
+    def imported(self, company: Company, number: int, *, within: float = 60.0) -> Import:
+        """That import once it has ended."""
+
+        async def look(services: Services) -> Import | None:
+            found = await services.imports.get(operator(company), number)
+            return found if found.ended else None
+
+        return self._awaited(company, look, within)
+
+    def loaded(self, company: Company, *, within: float = 60.0) -> None:
+        """Until every import has ended and every file has been looked into."""
+
+        async def look(services: Services) -> bool | None:
+            page = await services.imports.list(operator(company), limit=1000)
+            return all(each.ended for each in page.items) or None
+
+        self._awaited(company, look, within)
+        self.settled(company, within=within)
 
     def idle(self, *, within: float = 60.0) -> None:
         """Until no job waits or runs."""

@@ -110,10 +110,14 @@ def test_the_document_is_kept_about_things_that_exist(
     """Invented ids are unknown; with these the routes get to work."""
     file = everyone.upload()
     everyone.client.put(f"/files/{file['id']}/attachments/m1")
+    everyone.client.post("/tables", json={"code": everyone.company.code, "columns": [{"name": "NAME"}]})
+    body = {"table": everyone.company.code, "file": file["id"], "columns": ["NAME"]}
+    number = everyone.client.post("/imports", json=body).raise_for_status().json()["logID"]
+    service.desk.loaded(everyone.company)
     config = tmp_path / "known.toml"
     config.write_text(
         f'[parameters]\n"path.id" = "{file["id"]}"\n"path.reference" = "m1"\n"path.name" = "anna"\n'
-        f'"path.code" = "{everyone.company.code}"\n'
+        f'"path.code" = "{everyone.company.code}"\n"path.number" = {number}\n'
     )
     said = run("management", service, credentials, tmp_path, "--max-examples", "20", config=config)
     assert "passed" in said

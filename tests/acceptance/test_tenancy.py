@@ -77,6 +77,10 @@ def table(own: int = 200, **request: Any) -> Route:
     return Route({"code": "table"}, {"code": "nothing"}, own, request)
 
 
+def load(id: str = "import", own: int = 200) -> Route:
+    return Route({"number": id}, {"number": "999999999"}, own)
+
+
 # In an order in which the owner's requests all find what they ask for.
 ADDRESSED: dict[str, Route] = {
     f"GET {MANAGEMENT}/files/{{id}}": file(),
@@ -109,6 +113,16 @@ ADDRESSED: dict[str, Route] = {
     f"GET {MANAGEMENT}/tables/{{code}}/export": table(),
     f"GET {MANAGEMENT}/tables/{{code}}/contact": table(params={"key": "anna"}),
     f"DELETE {MANAGEMENT}/tables/{{code}}/contact": table(204, params={"key": "anna"}),
+    f"GET {MANAGEMENT}/imports/{{number}}": load(),
+    f"GET {MANAGEMENT}/imports/{{number}}/rejects": load(),
+    **{
+        f"{method} {MANAGEMENT}/imports/{{number}}/{name}": load()
+        for method in ("GET", "HEAD")
+        for name in ("source", "rejects.csv", "report.ndjson", "left.ndjson")
+    },
+    f"POST {MANAGEMENT}/imports/{{number}}/cancel": load(own=409),  # it has ended
+    f"POST {MANAGEMENT}/imports/{{number}}/undo": load("later_import", 202),
+    f"POST {MANAGEMENT}/imports/{{number}}/replay": load(own=202),
     "POST /api/contacts/rest/webdb/table/{tableCode}": Route(
         {"tableCode": "table"},
         {"tableCode": "nothing"},
@@ -140,6 +154,7 @@ LISTS: dict[str, tuple[dict[str, str], ...]] = {
     f"GET {MANAGEMENT}/audit": ({}, {"subject": "file"}),
     f"GET {MANAGEMENT}/jobs": ({},),
     f"GET {MANAGEMENT}/tables": ({},),
+    f"GET {MANAGEMENT}/imports": ({},),
     f"GET {MANAGEMENT}/callbacks": ({}, {"subject": "callback_subject"}),
     f"GET {MANAGEMENT}/callback-secrets": ({},),
     "GET /v1/files": ({},),
@@ -155,6 +170,7 @@ WITHOUT = {
     f"POST {MANAGEMENT}/keys",
     f"POST {MANAGEMENT}/clients",
     f"POST {MANAGEMENT}/tables",
+    f"POST {MANAGEMENT}/imports",
     f"POST {MANAGEMENT}/callback-secrets",
     f"GET {MANAGEMENT}/events",
     "GET /v1/files/signed-url",
@@ -190,10 +206,12 @@ def _tenant(service: Service, client: httpx.Client) -> Tenant:
     ids["key"] = made["key"]["id"]
     ids["client"] = client.post(f"{MANAGEMENT}/clients", json={"grants": ["files:read"]}).json()["client_id"]
     ids["table"] = f"table-{company.code}"
-    named = {"code": ids["table"], "columns": [{"name": "NAME"}], "key": ["NAME"]}
+    columns = [{"name": "NAME"}, {"name": "AGE", "type": "integer"}]
+    named = {"code": ids["table"], "columns": columns, "key": ["NAME"]}
     client.post(f"{MANAGEMENT}/tables", json=named).raise_for_status()
-    desk.fill(company, ids["table"], [("anna",)])
+    desk.fill(company, ids["table"], [("anna", 0)])
     ids["job"] = desk.ask(lambda services: _dead_job(services, company.id))
+    ids |= _imports(service, company, client, ids["table"])
     ids["callback_subject"] = f"about-{company.code}"
     ids["callback"] = desk.ask(lambda services: _callback(services, company, ids["callback_subject"]))
     ids["secret"] = client.post(f"{MANAGEMENT}/callback-secrets").json()["secret"]["id"]
@@ -205,6 +223,24 @@ def _tenant(service: Service, client: httpx.Client) -> Tenant:
     desk.settled(company)
     client.put(f"{MANAGEMENT}/files/{ids['file']}/attachments/{ids['reference']}").raise_for_status()
     return Tenant(company, client, ids)
+
+
+def _imports(service: Service, company: Company, client: httpx.Client, table: str) -> dict[str, str]:
+    """One with files of each kind and a callback, undone but for what the later one has changed."""
+
+    def load(*records: str) -> str:
+        text = "".join(f"{record}\n" for record in records).encode()
+        file = client.post(f"{MANAGEMENT}/files", files={"file": ("contacts.csv", text)}).json()["id"]
+        body = {"table": table, "file": file, "columns": ["NAME", "AGE"], "operation": "UPDINS", "strict": False}
+        number = str(client.post(f"{MANAGEMENT}/imports", json=body).raise_for_status().json()["logID"])
+        service.desk.loaded(company)
+        return number
+
+    first, later = load("anna,1", "bert,x"), load("anna,2")
+    client.post(f"{MANAGEMENT}/imports/{first}/undo").raise_for_status()
+    service.desk.loaded(company)
+    service.desk.ask(lambda services: _callback(services, company, f"import:{first}"))
+    return {"import": first, "later_import": later}
 
 
 async def _dead_job(services: Services, company_id: int) -> str:

@@ -58,7 +58,7 @@ class Replay:
                 for directive in exchange.directives:
                     if directive == "wait":
                         for company in self.companies.values():
-                            service.desk.settled(company)
+                            service.desk.loaded(company)
                 self._exchange(client, exchange)
 
     # --- state ---

@@ -23,6 +23,7 @@ from loadingdock.cli import (
     demo,
     doctor,
     fsck,
+    imports,
     jobs,
     keys,
     move,
@@ -51,6 +52,7 @@ for name, noun in {
     "callback": callbacks,
     "table": tables,
     "contact": contacts,
+    "import": imports,
     "jobs": jobs,
 }.items():
     app.add_typer(noun.app, name=name)

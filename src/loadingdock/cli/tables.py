@@ -83,7 +83,7 @@ def add(
             code,
             columns,
             name=name,
-            key=_key(key, [each.name for each in columns]),
+            key=names_of(key, [each.name for each in columns]),
             region=region,
             ignore_empty=ignore_empty,
         )
@@ -169,7 +169,7 @@ def alter(
         columns = [one.name for one in (*found.columns, *change.added)] + [
             each.name for each in change.columns.values() if each.name
         ]
-        keys = () if no_key else _key(key, columns) if key else None
+        keys = () if no_key else names_of(key, columns) if key else None
         change = replace(change, key=keys, name=name, region=region, ignore_empty=ignore_empty)
         return await services.contacts.alter(operator, found.code, change)
 
@@ -279,7 +279,7 @@ def _wanted(of: ContactTable, where: list[str] | None, search: str | None) -> Wa
     return wanted(of, where or (), search)
 
 
-def _key(typed: list[str] | None, names: Sequence[str]) -> tuple[str, ...]:
+def names_of(typed: list[str] | None, names: Sequence[str]) -> tuple[str, ...]:
     """A name that holds a `;` itself is one name, if there is such a column."""
     from loadingdock.core.contactmodel import folded
 

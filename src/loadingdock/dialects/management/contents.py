@@ -27,13 +27,13 @@ def _header(name: str, meaning: str, example: str) -> dict[str, Any]:
     }
 
 
-_ASKED: dict[str, Any] = {
+ASKED: dict[str, Any] = {
     "parameters": [
         _header("Range", "Only these bytes (RFC 9110 14.2).", "bytes=0-1023"),
         _header("If-None-Match", "Not the bytes if they are these: their ETag.", '"*"'),
     ]
 }
-_ANSWERED: dict[int | str, dict[str, Any]] = {
+ANSWERED: dict[int | str, dict[str, Any]] = {
     200: {"description": "The bytes, of the file's own type.", "content": {"*/*": _BINARY}},
     206: {"description": "The bytes asked for.", "content": {"*/*": _BINARY}},
     307: {"description": "The store has them, for who follows within a minute (company setting `downloads`)."},
@@ -44,7 +44,7 @@ _ANSWERED: dict[int | str, dict[str, Any]] = {
 }
 
 
-@routes.get("/files/{id}/content", summary="Download a file", responses=_ANSWERED, openapi_extra=_ASKED)
+@routes.get("/files/{id}/content", summary="Download a file", responses=ANSWERED, openapi_extra=ASKED)
 async def get_content(caller: Caller, id: str, query: OneVersion) -> Response:
     """The bytes that were scanned, and only once they were found clean."""
     file = await caller.file(id, READ)
@@ -52,7 +52,7 @@ async def get_content(caller: Caller, id: str, query: OneVersion) -> Response:
     return await content_response(caller.request, caller.services.blobs, content)
 
 
-routes.head("/files/{id}/content", summary="Ask about a file's bytes", responses=_ANSWERED, openapi_extra=_ASKED)(
+routes.head("/files/{id}/content", summary="Ask about a file's bytes", responses=ANSWERED, openapi_extra=ASKED)(
     get_content
 )
 
@@ -60,8 +60,8 @@ routes.head("/files/{id}/content", summary="Ask about a file's bytes", responses
 @routes.get(
     "/files/{id}/attachments/{reference}/content",
     summary="Download through an attachment",
-    responses=_ANSWERED,
-    openapi_extra=_ASKED,
+    responses=ANSWERED,
+    openapi_extra=ASKED,
 )
 async def get_attached_content(caller: Caller, id: str, reference: Reference) -> Response:
     """The latest version, also after the file was deleted: it stays for those who attached it."""

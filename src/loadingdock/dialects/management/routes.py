@@ -11,6 +11,7 @@ from loadingdock.dialects.management import (
     contents,
     events,
     files,
+    imports,
     journal,
     receiving,
     tables,
@@ -21,12 +22,13 @@ from loadingdock.web.dialect import Dialect, application
 from loadingdock.web.services import Services
 
 _DESCRIPTION = """\
-Everything that the other APIs do not say: their files found, shared, kept and removed, the company administered.
+Everything that the other APIs do not say: their files found, shared, kept and removed, contacts looked at and loaded,
+the company administered.
 
 **Credentials**: an API key in the header `api-key`, a Bearer token, or Basic. Reading files needs `files:read`,
-changing them `files:write`, administration `admin`. Everything belongs to the company of the credentials; what belongs
-to another one does not exist. With the header `user-id` the caller acts for one end user, and only this user's files
-exist.
+changing them `files:write`, reading contacts `contacts:read`, loading them `contacts:load`, administration `admin`.
+Everything belongs to the company of the credentials; what belongs to another one does not exist. With the header
+`user-id` the caller acts for one end user, and only this user's files exist.
 
 **Lists** come in pages: send `next_cursor` as `cursor` until it is null.
 
@@ -42,7 +44,8 @@ count: they are received again, compared by their digest and dropped.
 def build(services: Services) -> FastAPI:
     app = application(dialect, _DESCRIPTION)
     app.state.services = services
-    for part in (files, contents, attachments, receiving, uploads, events, callbacks, tables, administration, journal):
+    of_files = (files, contents, attachments, receiving, uploads)
+    for part in (*of_files, events, callbacks, tables, imports, administration, journal):
         app.include_router(part.routes, prefix=PREFIX)
     return app
 
@@ -50,7 +53,8 @@ def build(services: Services) -> FastAPI:
 dialect = Dialect(
     name=API,
     title="Management",
-    summary="Files of every API found, shared, kept and removed; users, keys and clients; audit and events.",
+    summary="Files of every API found, shared, kept and removed; contacts and their imports; users and keys; audit and"
+    " events.",
     prefixes=(PREFIX,),
     build=build,
     render=render,
