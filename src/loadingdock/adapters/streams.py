@@ -7,6 +7,7 @@ import sys
 import zlib
 from bz2 import BZ2Decompressor
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Protocol
 
 if sys.version_info >= (3, 14):
@@ -81,17 +82,12 @@ def all_of(packed: Iterable[bytes], new: Callable[[], Decompressor]) -> Iterator
     rest = next(source, b"")
     while rest:
         decompressor = new()
-        yield from one(_chain(rest, source), decompressor)
+        yield from one(chain((rest,), source), decompressor)
         rest = decompressor.unused_data or next(source, b"")
         if rest[:1] == b"\0":
-            if any(piece.strip(b"\0") for piece in _chain(rest, source)):
+            if any(piece.strip(b"\0") for piece in chain((rest,), source)):
                 raise BadStream("something follows its end")
             return
-
-
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
 
 
 def gunzip() -> Decompressor:
