@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from loadingdock import logs
 from loadingdock.cli.output import Json
 
 
@@ -18,5 +19,6 @@ def demo(as_json: Json = False) -> None:
     """
     from loadingdock.demo.play import play
 
+    logs.configure("warning", "text")
     if not play(as_json):
         raise typer.Exit(1)

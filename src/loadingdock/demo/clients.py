@@ -1,4 +1,4 @@
-"""The four APIs as their clients use them: each sends one file its own way and reads it back as far as its API can.
+"""The APIs for files as their clients use them: each sends one file its own way and reads it back as far as it can.
 
 What an API cannot do (conversation-files and file-upload only take files in) is asked of the management API.
 """

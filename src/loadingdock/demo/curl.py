@@ -24,7 +24,8 @@ _TIMEOUT = 60.0  # seconds
 @dataclass(frozen=True, slots=True)
 class Request:
     """`login` is `user:password` (Basic). At most one body: `form` is the file of a multipart part `file`, `file`
-    its raw bytes, `data` a JSON text, `fields` an urlencoded form. Files are named as in their own folder."""
+    its raw bytes, `data` a JSON text, `fields` an urlencoded form. `parts` are the other parts of a multipart form.
+    Files are named as in their own folder."""
 
     method: str
     url: str
@@ -34,6 +35,7 @@ class Request:
     file: Path | None = None
     data: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     def words(self) -> list[str]:
         """The curl command."""
@@ -50,6 +52,8 @@ class Request:
             words += ["--data-urlencode", f"{name}={value}"]
         if self.data is not None:
             words += ["-d", self.data]
+        for name, value in self.parts.items():
+            words += ["--form-string", f"{name}={value}"]
         if self.form:
             words += ["-F", f"file=@{self.form.name}"]
         if self.file:
@@ -131,7 +135,7 @@ def fetch(request: Request) -> Answer:
             headers={name: value for name, value in request.headers.items() if not _boundless(value)},
             auth=(name, password) if request.login else None,
             files={"file": (request.form.name, request.form.read_bytes())} if request.form else None,
-            data=dict(request.fields) or None,
+            data=dict(request.fields or request.parts) or None,
             content=request.file.read_bytes() if request.file else request.data,
         )
     except (httpx.TransportError, httpx.InvalidURL):

@@ -1,4 +1,5 @@
-"""The play: a service is started, files go through its APIs, it is killed in the middle, and everything is counted."""
+"""The play: a service is started, files and contacts go through its APIs, it is killed in the middle, and everything is
+counted."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from pathlib import Path
 from loadingdock.core.diagnosis import eicar
 from loadingdock.demo import curl, samples
 from loadingdock.demo.clients import Api, ConversationFiles, FileService, FileUpload, Management, SignedUrl
+from loadingdock.demo.contacts import contacts
 from loadingdock.demo.kill import kill_in_the_middle
 from loadingdock.demo.service import DemoFailed, Throwaway
 from loadingdock.demo.show import Show
@@ -81,6 +83,7 @@ def _play(show: Show, service: Throwaway, folder: Path) -> None:
     for api in apis:
         name, make = _INFECTED[api.name]
         _refused(show, desk, _send(show, api, folder, name, make()))
+    contacts(show, service, _COMPANY, folder)
     show.act("kill -9 in the middle")
     kill_in_the_middle(show, service, desk, apis)
     show.act("Every byte accounted for")

@@ -36,6 +36,7 @@ class Throwaway:
             "LOADINGDOCK_DATA": str(folder / "data"),
             "LOADINGDOCK_PUBLIC_URL": self.url,
             "LOADINGDOCK_LOG_LEVEL": "warning",
+            "LOADINGDOCK_CALLBACK_ALLOW": "127.0.0.1",  # where the demo listens for them
             "LOADINGDOCK_LEASE": "5s",  # so that nobody waits long for the jobs of a worker that was killed
         }
         self._log = folder / "service.log"
