@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -137,3 +139,10 @@ async def test_no_secret_can_be_seen_from_outside(monkeypatch: pytest.MonkeyPatc
     (child,) = importers()
     assert b"hunter2" not in visible(child)
     await importer.close()
+
+
+def test_the_parent_has_none_of_the_libraries() -> None:
+    """Which take 60 MiB."""
+    program = "import sys, loadingdock.adapters.contacts.importing;print(sorted({'numpy', 'pyarrow'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"

@@ -11,6 +11,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,6 +37,7 @@ def main(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != parent:
             return  # it was gone before it could be watched
+    threading.excepthook = lambda _: os._exit(1)  # a thread that is missing is missed by nobody
     link = Link(*pipes())
     _, place = link.next()
     try:

@@ -12,11 +12,12 @@ from loadingdock.adapters.contacts.importing.children import Child, Children, Pl
 from loadingdock.adapters.records.tables import declared
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.importmodel import Asked, ImportState, Progress
-from loadingdock.core.importports import Head, Loaded, Reversed, Source, Watcher
+from loadingdock.core.importports import Head, Interrupted, Loaded, Reversed, Source, Watcher
 from loadingdock.core.loading import Ending, Load
 
 _HEAD = 12 << 20  # bytes: more than the longest record
 _LOOKS = 2  # at once: each takes a process
+_PATIENCE_S = 5.0  # with one that is cancelled: it ends at once, unless a disk keeps it
 
 
 class ChildImporter:
@@ -67,7 +68,11 @@ class ChildImporter:
 async def _watched(child: Child, watcher: Watcher) -> Loaded:
     going_on = True
     while True:
-        kind, facts = await child.receive()
+        try:
+            async with asyncio.timeout(None if going_on else _PATIENCE_S):
+                kind, facts = await child.receive()
+        except TimeoutError as error:
+            raise Interrupted("the process that loads contacts did not end when it was cancelled") from error
         match kind:
             case "began":
                 await watcher.began(ImportState(facts["state"]))
