@@ -1,0 +1,192 @@
+"""Imports and their queues: who comes when, what becomes of one whose file goes bad, and what the sweeps find."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from loadingdock.bootstrap.running import System, system
+from loadingdock.core.contactmodel import Column, ContactTable, Kind
+from loadingdock.core.contactvalues import Wanted
+from loadingdock.core.diagnosis import eicar
+from loadingdock.core.errors import Conflict
+from loadingdock.core.importing import Importing
+from loadingdock.core.importmodel import Asked, Import, ImportState
+from loadingdock.core.loading import Operation
+from loadingdock.core.model import Company, Principal, PrincipalKind
+from loadingdock.core.ports import Unit
+from loadingdock.core.receiving import Declaration
+from loadingdock.settings import Settings
+
+pytestmark = pytest.mark.timeout(120)
+HEADER = b"EMAIL,NAME\n"
+ONE = HEADER + b"ada@example.com,Ada\n"
+TWO = HEADER + b"ada@example.com,Ada Lovelace\ngrace@example.com,Grace\n"
+_ALL = frozenset({"contacts:load", "contacts:read", "files:read", "admin"})
+
+
+@dataclass
+class House:
+    """A whole system in this process, its worker started when somebody wants it."""
+
+    system: System
+    principal: Principal
+    table: ContactTable
+
+    @property
+    def company(self) -> Company:
+        return self.principal.company
+
+    async def asks(
+        self, content: bytes = ONE, table: ContactTable | None = None, operation: Operation = Operation.UPDINS
+    ) -> Import:
+        services = self.system.services
+        declaration = Declaration(api="contact-load", name="contacts.csv", max_size=1 << 30)
+        async with services.uploads.receiving(declaration) as receiver:
+            await receiver.write([content])
+            blob = await receiver.finish()
+        asked = Asked(operation=operation, header=True)
+        return await services.imports.submit(self.principal, table or self.table, asked, declaration, blob)
+
+    @asynccontextmanager
+    async def worked(self) -> AsyncIterator[None]:
+        worker = self.system.worker()
+        working = asyncio.create_task(worker.run())
+        try:
+            yield
+        finally:
+            worker.stop()
+            await working
+
+    async def ended(self, of: Import) -> Import:
+        while not (found := await self.now(of)).ended:
+            seen = await self.system.records.read(self.company.id, lambda unit: unit.events.last())
+            if (await self.now(of)).ended:
+                continue
+            await self.system.records.watch(self.company.id, seen, timedelta(seconds=10))
+        return found
+
+    async def now(self, of: Import) -> Import:
+        return await self.system.services.imports.get(self.principal, of.number)
+
+    async def rows(self) -> list[tuple[object, ...]]:
+        page = await self.system.services.contacts.rows(self.principal, self.table, Wanted(), by_key=True)
+        return [contact.values for contact in page.items]
+
+    def importing(self) -> Importing:
+        of = self.system
+        return Importing(
+            of.records, of.blobs, of.services.contacts, of.importer, of.imports, of.services.clock, attempts=3
+        )
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with system(Settings(data=tmp_path)) as opened:
+        now = opened.services.clock.now()
+        company = await opened.records.write(None, lambda unit: unit.companies.add("acme", "Acme", 77, now))
+        principal = Principal(company, PrincipalKind.SYSTEM, "test", _ALL)
+        columns = [Column("EMAIL", Kind.EMAIL, required=True), Column("NAME", max=80)]
+        table = await opened.services.contacts.create(principal, "customers", columns, key=["EMAIL"])
+        yield House(opened, principal, table)
+
+
+async def test_one_table_after_the_other_and_tables_side_by_side(house: House) -> None:
+    other = await house.system.services.contacts.create(house.principal, "others", house.table.columns, key=["EMAIL"])
+    first, second = await house.asks(ONE), await house.asks(TWO)
+    elsewhere = await house.asks(ONE, other)
+    assert (first.turn, second.turn, elsewhere.turn) == (1, 2, 1)
+    async with house.worked():
+        done = [await house.ended(each) for each in (first, second, elsewhere)]
+    assert {each.state for each in done} == {ImportState.FINISHED}
+    ended, started = done[0].ended_at, done[1].started_at
+    assert ended is not None
+    assert started is not None
+    assert ended <= started
+    assert await house.rows() == [("ada@example.com", "Ada Lovelace"), ("grace@example.com", "Grace")]
+    assert done[1].counts.updated == done[1].counts.inserted == 1
+
+
+async def test_an_infected_file_fails_and_holds_up_nobody(house: House) -> None:
+    bad, good = await house.asks(HEADER + eicar()), await house.asks(ONE)
+    async with house.worked():
+        failed, done = await house.ended(bad), await house.ended(good)
+    assert (failed.state, failed.reason) == (ImportState.FAILED, "The file is infected.")
+    assert done.state is ImportState.FINISHED
+    assert len(await house.rows()) == 1
+
+
+@pytest.mark.slow
+async def test_a_file_that_is_deleted_meanwhile_is_loaded_and_then_gone(house: House) -> None:
+    asked = await house.asks(ONE)
+    files = house.system.services.files
+    file = await files.get(house.principal, asked.file_id)
+    key = file.version.blob_key
+    await files.delete(house.principal, file)
+    async with house.worked():
+        assert (await house.ended(asked)).state is ImportState.FINISHED
+    assert key is not None
+    assert await house.system.blobs.head(key) is None
+
+
+@pytest.mark.slow
+async def test_an_undo_has_its_turn_and_says_what_it_left(house: House) -> None:
+    imports = house.system.services.imports
+    async with house.worked():
+        first = await house.ended(await house.asks(ONE))
+        second = await house.ended(await house.asks(TWO))
+        undoing = await imports.undo(house.principal, first.number)
+        assert undoing.state is ImportState.UNDOING
+        undone = await house.ended(first)
+        assert undone.undone is not None
+        # Who is left was changed by the second import since.
+        assert (undone.state, undone.undone.removed, undone.undone.left) == (ImportState.UNDONE, 0, 1)
+        with pytest.raises(Conflict, match="nothing to undo"):
+            await imports.undo(house.principal, first.number)
+        await imports.undo(house.principal, second.number)
+        assert (await house.ended(second)).state is ImportState.UNDONE
+    assert await house.rows() == [("ada@example.com", "Ada")]
+
+
+@pytest.mark.slow
+async def test_what_can_be_undone_no_longer_is_forgotten(house: House) -> None:
+    async with house.worked():
+        done = await house.ended(await house.asks(ONE))
+    long_ago = house.system.services.clock.now() - timedelta(seconds=1)
+
+    async def age(unit: Unit) -> None:
+        await unit.imports.save(replace(done, undo_until=long_ago))
+
+    await house.system.records.write(house.company.id, age)
+    with pytest.raises(Conflict, match="no longer"):
+        await house.system.services.imports.undo(house.principal, done.number)
+    assert await house.importing().forget() == 1
+    assert await house.importing().forget() == 0
+    assert (await house.now(done)).undo_until is None
+
+
+@pytest.mark.slow
+async def test_a_queue_that_stands_still_goes_on(house: House) -> None:
+    """As after a job was lost with a backup that is older than the file's verdict."""
+    asked = await house.asks(ONE)
+    async with house.worked():
+        done = await house.ended(asked)
+    again = replace(done, state=ImportState.LOADING, ended_at=None)
+
+    async def stand(unit: Unit) -> None:
+        await unit.imports.save(again)
+        await unit.imports.enter(again.number)
+
+    await house.system.records.write(house.company.id, stand)
+    await house.importing().tend()
+    async with house.worked():
+        done = await house.ended(asked)
+    # What was committed before is not applied again, and its counts are those it had.
+    assert (done.state, done.counts.inserted, done.attempt) == (ImportState.FINISHED, 1, 2)
+    assert len(await house.rows()) == 1
