@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +18,8 @@ from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.diagnosis import eicar
 from loadingdock.core.errors import Conflict
 from loadingdock.core.importing import Importing
-from loadingdock.core.importmodel import Asked, Import, ImportState
+from loadingdock.core.importmodel import Asked, Import, ImportState, Outcome
+from loadingdock.core.importports import ContactImporter, Loaded
 from loadingdock.core.loading import Operation
 from loadingdock.core.model import Company, Principal, PrincipalKind
 from loadingdock.core.ports import Unit
@@ -44,14 +46,19 @@ class House:
         return self.principal.company
 
     async def asks(
-        self, content: bytes = ONE, table: ContactTable | None = None, operation: Operation = Operation.UPDINS
+        self,
+        content: bytes = ONE,
+        table: ContactTable | None = None,
+        operation: Operation = Operation.UPDINS,
+        *,
+        strict: bool = True,
     ) -> Import:
         services = self.system.services
         declaration = Declaration(api="contact-load", name="contacts.csv", max_size=1 << 30)
         async with services.uploads.receiving(declaration) as receiver:
             await receiver.write([content])
             blob = await receiver.finish()
-        asked = Asked(operation=operation, header=True)
+        asked = Asked(operation=operation, header=True, strict=strict)
         return await services.imports.submit(self.principal, table or self.table, asked, declaration, blob)
 
     @asynccontextmanager
@@ -189,4 +196,39 @@ async def test_a_queue_that_stands_still_goes_on(house: House) -> None:
         done = await house.ended(asked)
     # What was committed before is not applied again, and its counts are those it had.
     assert (done.state, done.counts.inserted, done.attempt) == (ImportState.FINISHED, 1, 2)
+    assert len(await house.rows()) == 1
+
+
+class Late:
+    """An importer that takes its time before it says anything, longer than it takes to look for wishes."""
+
+    def __init__(self, importer: ContactImporter) -> None:
+        self._importer = importer
+
+    async def load(self, *load: Any) -> Loaded:
+        await asyncio.sleep(1)
+        return await self._importer.load(*load)
+
+
+@pytest.mark.slow
+async def test_what_was_committed_can_be_cancelled_no_longer(house: House) -> None:
+    """Although the worker died before it could say so, and somebody wished it meanwhile."""
+    asked = await house.asks(HEADER + b"ada@example.com,Ada\nno address,\n", strict=False)
+    async with house.worked():
+        done = await house.ended(asked)
+    assert (done.state, done.counts.rejected) == (ImportState.FINISHED_WITH_ERRORS, 1)
+
+    async def back(unit: Unit) -> None:
+        await unit.imports.save(replace(done, state=ImportState.LOADING, ended_at=None, cancelling=True))
+        await unit.imports.enter(done.number)
+
+    await house.system.records.write(house.company.id, back)
+    await house.importing().tend()
+    late = replace(house, system=replace(house.system, importer=cast(ContactImporter, Late(house.system.importer))))
+    async with late.worked():
+        again = await house.ended(asked)
+    assert (again.state, again.counts, again.attempt) == (done.state, done.counts, 2)
+    assert (again.rejected_file, again.report_file) == (done.rejected_file, done.report_file)
+    rows = await house.system.services.imports.rows(house.principal, done.number, outcome=Outcome.REJECTED, limit=9)
+    assert len(rows.items) == 1
     assert len(await house.rows()) == 1

@@ -66,6 +66,7 @@ class Run:
         self._of = of
         self._progress, self._counts = Progress(), Counts()
         self._rows: list[RowReport] = []
+        self._begun = False
         self._void = False  # what was written of rows is no longer true
         self._settling = False
         self._polling = asyncio.Lock()  # not settled while what was asked before is on its way
@@ -112,6 +113,9 @@ class Run:
                         await self._write(self._proceeding)
 
     async def _proceeding(self, unit: Unit) -> None:
+        if not self._begun:  # an attempt before may have committed it: what that one wrote stays, and nobody cancels it
+            await self._current(unit)
+            return
         wish = await unit.imports.proceed(self._of.number, self._of.attempt, self._progress, self._counts)
         if wish is None:
             raise Lost
@@ -146,10 +150,9 @@ class Run:
 
     async def began(self, state: ImportState) -> None:
         now = self._clock.now()
-        first = self._progress.since is None
         self._progress, self._counts = Progress(since=now), Counts()
-        if first:  # of an earlier attempt
-            self._void = True
+        if not self._begun:  # of an earlier attempt
+            self._void = self._begun = True
 
         async def work(unit: Unit) -> None:
             current = await self._current(unit)

@@ -208,7 +208,8 @@ class ContactLoader(Protocol):
         ...
 
     def committed(self, table: ContactTable, number: int) -> Counts | None:
-        """Of the load of that number; None if it was not committed."""
+        """Of the load of that number; None if it was not committed. Waits for a load that is under way, as another load
+        does: who was stopped before its commit may go on with it."""
         ...
 
     def undo(self, table: ContactTable, number: int) -> Undone:

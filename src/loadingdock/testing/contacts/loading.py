@@ -8,6 +8,7 @@ their ordinals.
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -155,6 +156,28 @@ class LoadingContract(ModelContract, UndoingContract):
             assert await run(load, [("x",), ("y",)]) == Outcome(Ending.COMMITTED, Counts(inserted=2))
         assert len(await exported(contacts, table)) == 2
         assert await asyncio.to_thread(loader.committed, table, load.number) == Counts(inserted=2)
+
+    async def test_a_commit_under_way_is_waited_for(
+        self, contacts: ContactStore, run: Run, loader: ContactLoader
+    ) -> None:
+        table = a_table()
+        await contacts.create(table)
+        settling, go_on = threading.Event(), threading.Event()
+
+        class Stopped(Told):
+            def settled(self, counts: Counts) -> None:
+                settling.set()
+                go_on.wait()
+
+        load = a_load(table, Operation.INSALL, ["NAME"])
+        loading = asyncio.ensure_future(run(load, [("x",)], Stopped()))
+        try:
+            await asyncio.to_thread(settling.wait)
+            asking = asyncio.create_task(asyncio.to_thread(loader.committed, table, load.number))
+            assert (await asyncio.wait({asking}, timeout=0.3))[0] == set()
+        finally:
+            go_on.set()
+        assert await asking == (await loading).counts == Counts(inserted=1)
 
     async def test_what_cannot_be_asked_is_refused(self, contacts: ContactStore, run: Run) -> None:
         table = a_table(key=("EMAIL",))

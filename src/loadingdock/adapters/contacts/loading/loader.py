@@ -36,10 +36,6 @@ class Session(Engine, Protocol):
         """To change it. Raises Conflict if it is another one by now."""
         ...
 
-    def look(self) -> None:
-        """To read."""
-        ...
-
     def indexed(self) -> None:
         """The rows that a batch is about are found by indexes, whatever the engine thinks of it."""
         ...
@@ -93,7 +89,7 @@ class Loader(ABC):
 
     def committed(self, table: ContactTable, number: int) -> Counts | None:
         with self._session(table.company_id) as session:
-            session.look()
+            session.begin(table)  # behind whoever is about to commit it
             return _committed(session, table, number)
 
     def undo(self, table: ContactTable, number: int) -> Undone:

@@ -87,9 +87,6 @@ class _Session:
         # Against everybody who writes; who reads goes on.
         self.run(f"LOCK TABLE {TONGUE.home(table.company_id, table.code)} IN SHARE ROW EXCLUSIVE MODE")
 
-    def look(self) -> None:
-        self.run("BEGIN READ ONLY")
-
     def indexed(self) -> None:
         """Of a batch that it knows nothing of, the planner would rather read the whole table."""
         for way in ("enable_hashjoin", "enable_mergejoin"):

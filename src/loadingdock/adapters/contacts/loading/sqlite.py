@@ -74,9 +74,6 @@ class _Session:
             raise Conflict(f"The table {table.code} has just been altered; ask again.")
         self.run(MAKING_LOADS.format(TONGUE.home(table.company_id, LOADS)))
 
-    def look(self) -> None:
-        self.run("BEGIN")
-
     def indexed(self) -> None:
         """SQLite takes an index where there is one."""
 
