@@ -1,33 +1,42 @@
-"""Loads into the SQLite file of a company.
+"""Loads into the SQLite file of a company, by Arrow's own driver: columns go in without a Python object for each value.
 
-By apsw, which has the file open anyway: a second SQLite in the process, such as an Arrow driver's own, would drop the
-locks of the first whenever it closes the file (https://sqlite.org/howtocorrupt.html, 2.2.1).
+The driver brings a SQLite of its own. Two of them with one file open in one process would drop each other's locks
+(https://sqlite.org/howtocorrupt.html, 2.2.1), so nothing else opens the company's file in the process that loads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import apsw
+import pyarrow as pa
+from adbc_driver_manager import Error
+from adbc_driver_sqlite import dbapi
 
 from loadingdock.adapters.contacts.loading.flow import Violated
 from loadingdock.adapters.contacts.loading.keys import counted
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
 from loadingdock.adapters.contacts.loading.statements import Words
 from loadingdock.adapters.contacts.loading.undoing import LOADS, MAKING_LOADS
-from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect
+from loadingdock.adapters.contacts.tables.sqlite_tongue import BUSY_MS, SETTINGS, TONGUE
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
-from loadingdock.adapters.records.sqlite.connection import refusal
 from loadingdock.core.contactmodel import ContactTable
-from loadingdock.core.errors import Conflict, NotFound, Unavailable
+from loadingdock.core.errors import Conflict, NotFound, StorageFull, Unavailable
 
 _CACHE_KIB = 64 * 1024
-# Rows of one statement, and values at most: within a savepoint each statement costs by the pages it touches.
-_TOGETHER = 200
-_VALUES = 30_000  # SQLite's own limit is 32,766
+# The driver tells no codes, but SQLite's words for them: https://sqlite.org/c3ref/errcode.html
+_VIOLATED = "UNIQUE constraint failed"
+_BUSY = ("database is locked", "database table is locked")
+_FULL = "database or disk is full"
+_BROKEN = (
+    "disk I/O error",
+    "unable to open database file",
+    "database disk image is malformed",
+    "file is not a database",
+    "attempt to write a readonly database",
+)
 
 
 class _Sqlite:
@@ -40,36 +49,35 @@ WORDS: Words = _Sqlite()
 
 
 class SqliteLoader(Loader):
-    """`folder` is that of SqliteContacts."""
+    """`folder` is that of SqliteContacts, which is in another process, or has the file closed meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     @contextmanager
     def _session(self, company_id: int) -> Iterator[Session]:
-        path = self._folder / f"{company_id}.sqlite"
+        path = self._folder.absolute() / f"{company_id}.sqlite"
         if not path.exists():
             raise NotFound("table")
-        with _errors():
-            connection = connect(path)
-            try:
-                yield _Session(connection)
-            finally:
-                connection.close()
+        # In autocommit the driver begins nothing by itself. Closing the connection rolls back what is open.
+        with _errors(), closing(dbapi.connect(str(path), autocommit=True)) as connection:
+            yield _Session(connection)
 
 
 class _Session:
     tongue: Tongue = TONGUE
     words: Words = WORDS
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
-        connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB:d}")
+        self._cursor = connection.cursor()
+        self._filling = connection.cursor()  # which keeps its statement from batch to batch
+        for setting in (f"busy_timeout = {BUSY_MS:d}", *SETTINGS, f"cache_size = -{_CACHE_KIB:d}"):
+            self.all(f"PRAGMA {setting}")
 
     def begin(self, table: ContactTable) -> None:
         self.run("BEGIN IMMEDIATE")
-        rows = self._connection.execute(f"SELECT version FROM {TABLES} WHERE number = ?", (table.number,)).fetchall()  # noqa: S608 - names are quoted
+        rows = self.all(f"SELECT version FROM {TABLES} WHERE number = {table.number:d}")  # noqa: S608 - a number
         if not rows or rows[0][0] != table.version:
             raise Conflict(f"The table {table.code} has just been altered; ask again.")
         self.run(MAKING_LOADS.format(TONGUE.home(table.company_id, LOADS)))
@@ -78,54 +86,62 @@ class _Session:
         """SQLite takes an index where there is one."""
 
     def has(self, company_id: int, name: str) -> bool:
-        return self._connection.table_exists("main", name)
+        return bool(self.all(f"SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = '{name}'"))  # noqa: S608 - ours
 
     def commit(self) -> None:
         self.run("COMMIT")
 
     def run(self, statement: str) -> int:
         with _violations():
-            self._connection.execute(statement)
-        return self._connection.changes()
+            self._cursor.execute(statement)
+            self._cursor.fetchall()
+        return int(self.all("SELECT changes()")[0][0])
 
     def all(self, statement: str) -> list[Any]:
-        return self._connection.execute(statement).fetchall()
+        self._cursor.execute(statement)
+        found: list[Any] = self._cursor.fetchall()
+        return found
 
-    def made(self, rows: Any) -> tuple[int, list[Any]]:
-        """How many columns there are, and the values row after row."""
-        width = rows.num_columns
-        values: list[Any] = [None] * (width * len(rows))
-        for place, column in enumerate(rows.columns):
-            values[place::width] = counted(column).to_pylist()
-        return width, values
+    def made(self, rows: Any) -> Any:
+        return pa.RecordBatch.from_arrays([counted(column) for column in rows.columns], rows.schema.names)
 
-    def fill(self, target: str, made: tuple[int, list[Any]], otherwise: str = "") -> int:
-        (width, values), before = made, self._connection.total_changes()
-        row = f"({', '.join('?' * width)})"
-        step = width * max(1, min(_TOGETHER, _VALUES // width))
-        whole = len(values) - len(values) % step
-        with _violations():
-            for size, start, end in ((step, 0, whole), (width, whole, len(values))):
-                statement = f"INSERT INTO {target} VALUES {', '.join([row] * (size // width))} {otherwise}"  # noqa: S608 - quoted
-                self._connection.executemany(statement, (values[at : at + size] for at in range(start, end, size)))
-        return self._connection.total_changes() - before
+    def fill(self, target: str, made: Any, otherwise: str = "") -> int:
+        before = self._written()
+        places = ", ".join("?" * made.num_columns)
+        try:
+            with _violations():
+                self._filling.executemany(f"INSERT INTO {target} VALUES ({places}) {otherwise}", made)  # noqa: S608 - names are quoted
+        except Violated:
+            # A statement that has failed cannot be used again: resetting it tells of that once more.
+            self._filling.close()
+            self._filling = self._connection.cursor()
+            raise
+        return self._written() - before
+
+    def _written(self) -> int:
+        return int(self.all("SELECT total_changes()")[0][0])
 
 
 @contextmanager
 def _violations() -> Iterator[None]:
     try:
         yield
-    except apsw.ConstraintError as error:
-        raise Violated from error  # there is no other constraint
+    except Error as error:
+        if _VIOLATED in str(error):
+            raise Violated from error
+        raise
 
 
 @contextmanager
 def _errors() -> Iterator[None]:
     try:
         yield
-    except apsw.BusyError as error:
-        raise Unavailable("table", retry_after=10) from error
-    except apsw.Error as error:
-        if (refused := refusal(error)) is None:
-            raise
-        raise refused() from error
+    except Error as error:
+        words = str(error)
+        if any(each in words for each in _BUSY):
+            raise Unavailable("table", retry_after=10) from error
+        if _FULL in words:
+            raise StorageFull from error
+        if any(each in words for each in _BROKEN):
+            raise Unavailable("database") from error
+        raise

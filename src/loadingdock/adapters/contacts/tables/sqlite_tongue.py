@@ -19,7 +19,9 @@ from loadingdock.adapters.records.values import micros, moment
 from loadingdock.core.contactmodel import Column, Kind, Value
 
 APPLICATION = 0x4C446F43  # "LDoC", in the file's header: https://sqlite.org/fileformat.html#application_id
-_BUSY_MS = 10_000
+BUSY_MS = 10_000
+SETTINGS = ("trusted_schema = OFF", "journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864")
+"""Of every connection that writes."""
 _1970 = date(1970, 1, 1)
 _COUNTED = {Kind.INTEGER, Kind.DECIMAL, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME}
 
@@ -98,14 +100,11 @@ def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
     """No word in double quotes is ever taken for a text: https://sqlite.org/quirks.html#dblquote"""
     flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(_BUSY_MS)
+    connection.set_busy_timeout(BUSY_MS)
     for setting in (apsw.SQLITE_DBCONFIG_DQS_DML, apsw.SQLITE_DBCONFIG_DQS_DDL):
         connection.config(setting, 0)
-    connection.execute("PRAGMA trusted_schema = OFF")
-    if not readonly:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA journal_size_limit = 67108864")
-        if connection.pragma("application_id") != APPLICATION:
-            connection.pragma("application_id", APPLICATION)
+    for spoken in SETTINGS[:1] if readonly else SETTINGS:
+        connection.execute(f"PRAGMA {spoken}")
+    if not readonly and connection.pragma("application_id") != APPLICATION:
+        connection.pragma("application_id", APPLICATION)
     return connection
