@@ -13,6 +13,11 @@ from bench.servers import Peer
 
 
 def run(case: Case, folder: Path, rounds: int, console: Console) -> dict[str, object]:
+    return report(case, in_turns(case, folder, rounds, console), console)
+
+
+def in_turns(case: Case, folder: Path, rounds: int, console: Console) -> dict[str, list[Figure]]:
+    """What was measured of each server, in the order of the rounds."""
     servers: list[Peer] = []
     figures: dict[str, list[Figure]] = {}
     try:
@@ -26,7 +31,7 @@ def run(case: Case, folder: Path, rounds: int, console: Console) -> dict[str, ob
     finally:
         for server in servers:
             server.stop()
-    return report(case, figures, console)
+    return figures
 
 
 def report(case: Case, figures: dict[str, list[Figure]], console: Console) -> dict[str, object]:

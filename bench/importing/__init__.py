@@ -1,0 +1,1 @@
+"""What `bench.contacts_imports` measures: whole imports through the service, and who does the same work otherwise."""
