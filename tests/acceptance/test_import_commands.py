@@ -108,7 +108,7 @@ def test_it_is_done_where_no_server_runs(alone: Typist) -> None:
     assert alone.types("import", "undo", number).code == 1
 
 
-def test_rejected_records_are_shown_and_written(alone: Typist) -> None:
+def test_rejected_records_are_shown(alone: Typist) -> None:
     path = alone.file(MIXED)
     said = alone.types("import", "run", "acme", "customers", path, *SEMICOLON)
     assert said.code == 1
@@ -129,6 +129,12 @@ def test_rejected_records_are_shown_and_written(alone: Typist) -> None:
     (skipped,) = alone.gets("import", "rejects", number, "--outcome", "skipped")["rejects"]
     assert (skipped["line"], skipped["code"]) == (2, "duplicate_in_file")
 
+    assert alone.types("import", "rejects", number, "--csv", "--json").code == 2
+
+
+@pytest.mark.slow
+def test_rejected_records_are_written_and_loaded_again(alone: Typist) -> None:
+    number = str(alone.loads(MIXED, "--lenient", "--operation", "UPDINS", code=1)["logID"])
     written = alone.program("import", "rejects", number, "--csv")
     assert written.returncode == 0, written.stderr
     corrected = (
@@ -138,7 +144,6 @@ def test_rejected_records_are_shown_and_written(alone: Typist) -> None:
     assert len(alone.program("import", "rejects", number, "--report").stdout.splitlines()) == 3
     nothing = alone.program("import", "rejects", number, "--report", "--outcome", "left")
     assert (nothing.returncode, b"no such file" in nothing.stderr) == (1, True)
-    assert alone.types("import", "rejects", number, "--csv", "--json").code == 2
 
 
 def test_what_waits_can_be_cancelled(alone: Typist) -> None:
