@@ -41,10 +41,10 @@ class Block:
 
 def blocks(pieces: Iterator[bytes], decoder: Decoder, dialect: Dialect, limits: Limits) -> Iterator[Block]:
     """`pieces` are the file's bytes behind its byte order mark."""
-    window = _Window(pieces, decoder)
+    window = _Window(pieces, decoder, limits.record + _MARGIN + limits.block)
     line, stopped = 1, False
     while True:
-        if not stopped and len(window.text) <= limits.record + _MARGIN + limits.block:
+        if not stopped and len(window.text) <= window.most:
             window.fill(limits.block)
         stopped = False
         if not window.text:
@@ -77,18 +77,19 @@ def _endless(text: bytes, line: int, dialect: Dialect, decoder: Decoder, limits:
 
 
 class _Window:
-    """What has been decoded and not yet been taken. It begins where a record begins."""
+    """What has been decoded and not yet been taken. It begins where a record begins. `most` bytes tell what that is."""
 
-    def __init__(self, pieces: Iterator[bytes], decoder: Decoder) -> None:
+    def __init__(self, pieces: Iterator[bytes], decoder: Decoder, most: int) -> None:
         self._pieces = pieces
         self._decoder = decoder
+        self.most = most
         self.text = b""
         self.ended = False
 
     def fill(self, size: int) -> None:
-        """At least `size` bytes more, and as many more as there were, so that a long record is not gone through too
-        often."""
-        parts, wanted = [self.text], max(size, len(self.text))
+        """At least `size` bytes more, or as many more as there were, so that a long record is not gone through too
+        often, if they are needed."""
+        parts, wanted = [self.text], max(size, min(len(self.text), self.most + 1 - len(self.text)))
         while wanted > 0 and not self.ended:
             piece = next(self._pieces, None)
             self.ended = piece is None

@@ -32,6 +32,7 @@ _MARKS = (  # longest first: UTF-32's little-endian one begins like UTF-16's
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 _UNMARKED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
+_ESCAPED = [chr(0xDC00 + byte) for byte in range(256)]
 _ESCAPES = re.compile("([\ud800-\udfff]+)")
 _HANDLER = "loadingdock.contacts.escape"
 
@@ -108,14 +109,12 @@ def _table(name: str) -> str | None:
     if name == "iso8859-1":
         return "".join(map(chr, range(256)))
     if name == "ascii":
-        return "".join(map(chr, range(128))) + "".join(chr(0xDC00 + byte) for byte in range(128, 256))
+        return "".join(map(chr, range(128))) + "".join(_ESCAPED[128:])
     module = sys.modules.get(codecs.lookup(name).incrementaldecoder.__module__)
     table: str | None = getattr(module, "decoding_table", None)
     if table is None:
         return None
-    return "".join(
-        chr(0xDC00 + byte) if char == "\ufffe" else char for byte, char in enumerate(table.ljust(256, "\ufffe"))
-    )
+    return "".join(_ESCAPED[byte] if char == "\ufffe" else char for byte, char in enumerate(table.ljust(256, "\ufffe")))
 
 
 class _Table:
@@ -161,12 +160,15 @@ class _Codec:
 
     def escape(self, error: UnicodeDecodeError) -> tuple[str, int]:
         """What stands for undecodable bytes, and where it goes on behind them."""
-        # Of what the codec takes for a character that is cut off, the rest may well be a quote or a line end.
-        end = error.end if self._unit > 1 else error.start + 1
         # It may have kept some bytes from before, so only the end of what it sees has a known place.
-        start = self._seen - len(error.object) + error.start
-        self._escaped.extend(range(start, start + end - error.start))
-        return "".join(chr(0xDC00 + byte) for byte in error.object[error.start : end]), end
+        data, begin, end = error.object, error.start, error.end
+        start = self._seen - len(data) + begin
+        if self._unit == 1:
+            # Of what the codec takes for a character that is cut off, the rest may well be a quote or a line end.
+            self._escaped.append(start)
+            return _ESCAPED[data[begin]], begin + 1
+        self._escaped.extend(range(start, start + end - begin))
+        return "".join(_ESCAPED[byte] for byte in data[begin:end]), end
 
     def original(self, working: bytes) -> bytes:
         return _encoded(working, self._name)

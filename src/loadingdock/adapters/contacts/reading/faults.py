@@ -59,9 +59,8 @@ def _is_utf8(text: bytes) -> bool:
 
 def _mark_undecodable(found: Faults, block: Block) -> None:
     records = block.records
-    unusual = np.flatnonzero(np.frombuffer(block.text, np.uint8) >= 0x80)
-    candidates = np.unique(np.searchsorted(records.begin, unusual, side="right") - 1)
-    for row in candidates[candidates >= 0].tolist():
+    unusual = np.logical_or.reduceat(np.frombuffer(block.text, np.uint8) >= 0x80, records.begin)  # or what follows it
+    for row in np.flatnonzero(unusual).tolist():
         begin = int(records.begin[row])
         try:
             block.text[begin : records.end[row]].decode()

@@ -21,6 +21,7 @@ from loadingdock.adapters.contacts.reading.remarks import mark
 
 _LF, _CR = 10, 13
 _SHOWN = 4096  # bytes of a line that is too long
+_QUOTES = 1 << 19  # looked at at once: a record may have millions
 
 
 class Region:
@@ -116,12 +117,17 @@ class Region:
         if not outside.all():
             ends, quotes = ends[outside], quotes[outside]
         last = np.flatnonzero(self._is_line_end.take(ends))
-        opening, closing = self._quotes_at[odd::2], self._quotes_at[1 - odd :: 2]
-        before = self._at.take(opening) - self._quote_width
-        cannot_open = opening[~(self._structural.take(before) | (before < 0))]
-        cannot_close = closing[~self._first_bytes.take(self._at.take(closing) + 1)]
-        misplaced = np.sort(np.concatenate((cannot_open, cannot_close)))
+        misplaced = self._misplaced(self._quotes_at[odd::2], self._quotes_at[1 - odd :: 2])
         return _Way(ends, quotes, ends.take(last), last, misplaced)
+
+    def _misplaced(self, opening: Positions, closing: Positions) -> Positions:
+        found = [np.empty(0, np.int64)]
+        for low in range(0, max(opening.size, closing.size), _QUOTES):
+            opens, closes = opening[low : low + _QUOTES], closing[low : low + _QUOTES]
+            before = self._at.take(opens) - self._quote_width
+            found.append(opens[~(self._structural.take(before) | (before < 0))])
+            found.append(closes[~self._first_bytes.take(self._at.take(closes) + 1)])
+        return np.sort(np.concatenate(found))
 
     def records(self) -> Records:
         runs: list[_Run] = []
