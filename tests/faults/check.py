@@ -42,7 +42,7 @@ def verify(desk: Desk, ledger: Iterable[Receipt], *, within: float = 60.0) -> No
 def once(desk: Desk, company: Company) -> None:
     """Every file of the company has one version and came into each of its states once; one verdict was written down;
     its one job is done."""
-    events = desk.ask(lambda services: _events(services, company))
+    events = events_of(desk, company)
     told = Counter((event.subject, event.kind) for event in events)
     assert not {what: times for what, times in told.items() if times > 1}, "told more than once"
     verdicts = Counter(entry.subject for entry in desk.ask(lambda services: _audit(services, company, "verdict")))
@@ -59,6 +59,10 @@ def once(desk: Desk, company: Company) -> None:
 
 def jobs_of(desk: Desk, company: Company) -> tuple[Job, ...]:
     return desk.ask(lambda services: services.jobs.list(company_id=company.id, limit=10_000))
+
+
+def events_of(desk: Desk, company: Company) -> list[Event]:
+    return desk.ask(lambda services: _events(services, company))
 
 
 async def _events(services: Services, company: Company) -> list[Event]:

@@ -1,0 +1,99 @@
+"""The database that contact tables are in, seen from outside: by SQL of our own, whatever the service says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Protocol
+
+import apsw
+import psycopg
+
+from loadingdock.bootstrap import CONTACTS, DATABASE
+from loadingdock.core.contactmodel import ContactTable
+from loadingdock.core.loading import Counts
+from tests.engines.postgres import Postgres, name_of
+
+OWN = "_dock_"
+
+
+class ContactBase(Protocol):
+    settings: dict[str, object]
+    """Of a service that keeps its contacts there."""
+
+    def ask(self, company_id: int, statement: str) -> list[tuple[Any, ...]]:
+        """{0} in it is where the company's tables are."""
+        ...
+
+    def names(self, company_id: int) -> set[str]:
+        """The tables of the company."""
+        ...
+
+    def unfinished(self) -> int:
+        """Tables that belong to a load under way."""
+        ...
+
+    def hurry(self) -> None:
+        """No job waits any longer for its next attempt."""
+        ...
+
+
+class InSqlite:
+    def __init__(self, data: Path) -> None:
+        self.settings: dict[str, object] = {}
+        self._data = data
+
+    def ask(self, company_id: int, statement: str) -> list[tuple[Any, ...]]:
+        path = self._data / CONTACTS / f"{company_id}.sqlite"
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as connection:
+            connection.set_busy_timeout(10_000)
+            return connection.execute(statement.format("main.")).fetchall()
+
+    def names(self, company_id: int) -> set[str]:
+        found = self.ask(company_id, "SELECT name FROM {0}sqlite_schema WHERE type = 'table'")
+        return {name for (name,) in found if not name.startswith("sqlite_")}
+
+    def unfinished(self) -> int:
+        return 0  # they are in the memory of the process that has made them
+
+    def hurry(self) -> None:
+        path = self._data / DATABASE
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            connection.set_busy_timeout(10_000)
+            connection.execute("UPDATE jobs SET run_at = 0 WHERE state = 'waiting'")
+
+
+class InPostgres:
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+        self._url = postgres.database()
+        self.settings: dict[str, object] = {"database_url": self._url}
+
+    def ask(self, company_id: int, statement: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self._url, autocommit=True) as connection:
+            return connection.execute(statement.format(f"contacts_{company_id}.").encode()).fetchall()
+
+    def names(self, company_id: int) -> set[str]:
+        found = self.ask(0, f"SELECT tablename FROM pg_tables WHERE schemaname = 'contacts_{company_id}'")
+        return {str(name) for (name,) in found}
+
+    def unfinished(self) -> int:
+        found = self.ask(0, "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relpersistence = 't'")
+        return int(found[0][0])
+
+    def hurry(self) -> None:
+        self._postgres.ask("UPDATE jobs SET run_at = 0 WHERE state = 'waiting'", name_of(self._url))
+
+
+MakeBase = Callable[[Path], ContactBase]
+"""For a service with that folder."""
+
+
+def committed(base: ContactBase, table: ContactTable, number: int) -> Counts | None:
+    """What the tables themselves know of an import's load."""
+    if OWN + "loads" not in base.names(table.company_id):
+        return None
+    found = base.ask(table.company_id, f'SELECT counts FROM {{0}}"{OWN}loads" WHERE number = {number:d}')
+    return Counts(*json.loads(found[0][0])) if found else None
