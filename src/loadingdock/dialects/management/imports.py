@@ -51,7 +51,11 @@ class RowQuery(PageQuery):
     "/imports",
     summary="Load a file into a contact table",
     status_code=202,
-    responses=shows(ImportShape, "It waits for its turn.", 202),
+    responses={
+        **shows(ImportShape, "It waits for its turn.", 202),
+        404: {"description": "There is no such table, file or version."},
+        410: {"description": "The file has expired."},
+    },
     openapi_extra=body(NewImport, _NEW),
 )
 async def create(caller: Caller, asked: Annotated[Read[NewImport], reads(NewImport)]) -> Response:
@@ -72,7 +76,14 @@ async def create(caller: Caller, asked: Annotated[Read[NewImport], reads(NewImpo
     return await caller.once(asked.text, act)
 
 
-@routes.get("/imports", summary="List imports", responses=shows(Listing[ImportShape], "A page, newest first."))
+@routes.get(
+    "/imports",
+    summary="List imports",
+    responses={
+        **shows(Listing[ImportShape], "A page, newest first."),
+        404: {"description": "There is no such table."},
+    },
+)
 async def list_imports(caller: Caller, query: Annotated[ImportQuery, Query()]) -> Response:
     """For `contacts:load` or `contacts:read`, as all that follows but what changes something."""
     services, principal = caller.services, caller.principal
