@@ -17,13 +17,14 @@ from loadingdock.core.loading import DUPLICATE, EXISTS, NOT_UNIQUE, UNKNOWN, Cou
 from loadingdock.testing.contacts.import_endings import EndingsContract
 from loadingdock.testing.contacts.import_looking import LookingContract
 from loadingdock.testing.contacts.import_material import Imports, Watching, lines, report_of
+from loadingdock.testing.contacts.import_model import ImportModelContract
 from loadingdock.testing.contacts.material import a_table, change, exported, filled
 
 LENIENT = Asked(Operation.UPDINS, columns=("ID", "NAME", "CODE"), strict=False)
 
 
 @pytest.mark.asyncio(loop_scope="module")
-class ImportingContract(LookingContract, EndingsContract):
+class ImportingContract(LookingContract, EndingsContract, ImportModelContract):
     async def test_every_record_is_accounted_for(self, contacts: ContactStore, imports: Imports) -> None:
         table = a_table(Column("ID", Kind.INTEGER), Column("NAME"), Column("CODE", unique=True), key=("ID",))
         await filled(contacts, table, [(1, "one", "a"), (2, "two", "b"), (3, "three", "c")])
