@@ -304,6 +304,23 @@ def test_one_that_waits_is_cancelled(tmp_path_factory: pytest.TempPathFactory) -
         idle.close()
 
 
+@pytest.mark.slow
+def test_one_under_way_is_watched_and_cancelled(desk_of: Hall) -> None:
+    content = HEADER + "".join(f"c{n}@example.com;Contact {n};29/02/1996\r\n" for n in range(1_000_000))
+    with client(desk_of.service, desk_of.company, "contacts:read") as reader, follow(reader, after=0) as stream:
+        number = desk_of.asks(desk_of.stored(content))["logID"]
+        while stream.next()[1] != "import.checking":
+            pass
+        answer = desk_of.client.post(f"/imports/{number}/cancel").json()
+        assert (answer["state"], answer["cancelling"], answer["result"]) == ("checking", True, None)
+        seen = [stream.next()]
+        while seen[-1][1] == "import.progress":
+            seen.append(stream.next())
+    found = desk_of.ended(number)
+    assert (seen[-1][1], found["state"], found["result"]) == ("import.cancelled", "cancelled", "FAILED")
+    assert (found["cancelling"], found["inserted"], desk_of.rows()) == (False, 0, {})
+
+
 def test_no_other_office_sees_them(desk_of: Hall) -> None:
     desk_of.loads(GOOD)
     with office(desk_of.service, "admin") as other:
