@@ -139,7 +139,8 @@ class Observer(Protocol):
         ...
 
     def again(self) -> None:
-        """It begins anew: what was told is void. Once at most, where a key came again and there was no survey."""
+        """It begins anew: what was told is void. Once at most: where a key came again and there was no survey, or where
+        a unique value was in the way and the database could not go back to before its batch."""
         ...
 
     def skipped(self, code: str, ordinals: Sequence[int]) -> None: ...

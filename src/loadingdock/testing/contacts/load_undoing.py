@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, Kind
+from loadingdock.core.contactmodel import MOST_COLUMNS, Column, Kind
 from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import NotFound
 from loadingdock.core.loading import ContactLoader, Counts, Operation, Undone
@@ -33,6 +33,19 @@ class UndoingContract(Runs):
         for load, before in reversed(stages):
             assert (await asyncio.to_thread(loader.undo, table, load.number)).conflicts == ()
             assert await exported(contacts, table) == before
+
+    async def test_of_as_many_columns_as_there_may_be(
+        self, contacts: ContactStore, run: Run, loader: ContactLoader
+    ) -> None:
+        columns = [Column(f"C{n}") for n in range(MOST_COLUMNS)]
+        table, names = a_table(*columns, key=("C0",)), [column.name for column in columns]
+        width = len(names) - 1
+        put = await filled(contacts, table, [("a", *["x", None] * (width // 2), "x"), ("b", *[None] * width)])
+        load = a_load(table, Operation.UPDINS, names, ["C0"])
+        outcome = await run(load, [(name, *["y"] * width) for name in "abc"])
+        assert outcome.counts == Counts(inserted=1, updated=2)
+        assert await asyncio.to_thread(loader.undo, table, load.number) == Undone(1, 2, ())
+        assert await exported(contacts, table) == list(put)
 
     async def test_what_was_altered_since_is_not_what_it_was(
         self, contacts: ContactStore, run: Run, loader: ContactLoader

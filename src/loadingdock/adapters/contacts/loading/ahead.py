@@ -10,7 +10,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_READY = 2  # batches
+_READY = 1  # batch that waits, beside the one in the making and the one in use
 
 
 @contextmanager

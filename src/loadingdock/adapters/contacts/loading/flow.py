@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from typing import Any, Protocol
 
@@ -87,18 +87,24 @@ class Ready:
     made: Any
 
 
+class Disputed(Exception):
+    """A unique value is in the way, and there is no way back to where its batch began."""
+
+
 class Repeated(Exception):
     """A key of an earlier batch comes again: that batch should have left it out."""
 
 
 class Flow:
     """`counts` are those so far; rows that were put in have numbers `above` that one. Without a `survey` it is hoped
-    that no key comes again in another batch."""
+    that no key comes again in another batch; unless `wary`, that no unique value is in the way."""
 
     counts: Counts
     above: int
 
-    def __init__(self, engine: Engine, load: Load, observer: Observer, survey: Surveyed | None) -> None:
+    def __init__(
+        self, engine: Engine, load: Load, observer: Observer, survey: Surveyed | None, *, wary: bool = False
+    ) -> None:
         self.counts = Counts()
         self.above = 0
         self._engine, self._load, self._observer = engine, load, observer
@@ -106,9 +112,14 @@ class Flow:
         self._survey = Surveyed(load.key) if self._hoping else survey
         self._sql = Loading(engine.tongue, engine.words, load)
         # What is looked at before it is applied, because something was wrong already: it is rarely the only one.
-        self._wary = False
+        self._wary = wary
+        self._unindexed = False
         indexes = [[column.name for column in unique] for unique in uniques(load.table)]
         self._order = list(load.key) or next((each for each in indexes if {*each} <= {*load.columns}), [])
+
+    @property
+    def disputable(self) -> bool:
+        return bool(self._sql.uniques) and not self._engine.words.returns
 
     @property
     def indexed(self) -> bool:
@@ -122,7 +133,7 @@ class Flow:
         return int(self._engine.all(self._sql.highest())[0][0])
 
     def apply(self, batches: Iterable[Batch]) -> None:
-        """Raises Cancelled, and Repeated where there was no survey."""
+        """Raises Cancelled, Disputed, and Repeated where there was no survey."""
         self.above = self.highest()
         for statement in self._sql.making():
             self._engine.run(statement)
@@ -133,6 +144,10 @@ class Flow:
                 if len(each.batch.columns):
                     self._batch(each)
                 self._observer.applied(each.batch, self.counts)
+        if self._unindexed:
+            with self._attempted():
+                for statement in self._sql.indexing():
+                    self._engine.run(statement)
 
     @property
     def _straight(self) -> bool:
@@ -160,20 +175,46 @@ class Flow:
 
     def _batch(self, ready: Ready) -> None:
         self._skip(DUPLICATE, ready.superseded)
+        if self._outgrown:
+            for statement in self._sql.unindexing():
+                self._engine.run(statement)
+            self._unindexed = True
         if not (self._straight and self._filled(ready)):
             self._staged(ready)
+
+    @property
+    def _outgrown(self) -> bool:
+        """As much was put in as there was: to make the indexes once costs less than to keep them up to date."""
+        if self._unindexed or self._load.key or not (self._straight and self.disputable):
+            return False
+        return self.counts.inserted >= max(self.above, 1)
+
+    @contextmanager
+    def _attempted(self) -> Iterator[None]:
+        """Raises Violated if nothing of it was done, and else Disputed."""
+        if not self._engine.words.returns:
+            try:
+                yield
+            except Violated as error:
+                raise Disputed from error
+            return
+        try:
+            with attempt(self._engine):
+                yield
+        except Violated:
+            self._wary = True
+            raise
 
     def _filled(self, ready: Ready) -> bool:
         engine, sql = self._engine, self._sql
         records, highest = len(ready.columns), self.highest() if self._load.key else 0
         try:
-            with attempt(engine):
+            with self._attempted():
                 if self._load.key:
                     written = engine.fill(sql.upserted, ready.made, sql.upserting())
                 else:
                     engine.fill(sql.direct, ready.made)
         except Violated:
-            self._wary = True
             return False
         if not self._load.key:
             self._count(inserted=records)
@@ -198,11 +239,8 @@ class Flow:
         # Whether a value is free by then is not to depend on the order of rows.
         freeing = bool(sql.changed and sql.uniques and engine.all(sql.freeing()))
         if not (self._wary or freeing):
-            try:
-                with attempt(self._engine):
-                    done = self._change()
-            except Violated:
-                self._wary = True
+            with suppress(Violated), self._attempted():
+                done = self._change()
         if self._wary or freeing:
             refused += self._violations()
             done = self._change()

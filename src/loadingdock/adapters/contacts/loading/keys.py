@@ -14,6 +14,7 @@ from loadingdock.core.loading import Batch
 
 Hashes = NDArray[np.int64]
 _EARLIEST_RUN = 1 << 16  # hashes; shorter runs are joined at once
+_LONGEST_RUN = 1 << 21  # longer ones would take as much memory again while they are joined
 
 
 def counted(column: Any) -> Any:
@@ -46,7 +47,7 @@ class Surveyed:
 
     def __init__(self, key: Sequence[str]) -> None:
         self._key = tuple(key)
-        self._runs: list[Hashes] = []  # each sorted, each longer than the next
+        self._runs: list[Hashes] = []  # each sorted, each longer than the next or as long as can be
         self._last: dict[Any, int] = {}
         self._repeated: Hashes | None = None
 
@@ -62,11 +63,10 @@ class Surveyed:
         for at in np.flatnonzero(again):
             self._last[keys[at]] = int(batch.ordinals[places[at]])
         self._runs.append(np.sort(hashes))
-        while len(self._runs) > 1 and (
-            self._runs[-2].size < 2 * self._runs[-1].size or self._runs[-2].size < _EARLIEST_RUN
-        ):
+        while len(self._runs) > 1 and _joinable(*self._runs[-2:]):
             later = self._runs.pop()
-            self._runs[-1] = np.sort(np.concatenate([self._runs[-1], later]), kind="stable")
+            self._runs[-1] = np.concatenate([self._runs[-1], later])
+            self._runs[-1].sort(kind="stable")
         self._repeated = None
         return bool(met.any())
 
@@ -105,12 +105,19 @@ def _hashes(keys: Sequence[Any]) -> Hashes:
     return np.fromiter(map(hash, keys), np.int64, len(keys))
 
 
+def _joinable(run: Hashes, later: Hashes) -> bool:
+    if run.size + later.size > _LONGEST_RUN:
+        return False
+    return run.size < 2 * later.size or run.size < _EARLIEST_RUN
+
+
 def _seen(runs: Sequence[Hashes], hashes: Hashes) -> NDArray[np.bool_]:
-    found = np.zeros(hashes.size, np.bool_)
+    order = np.argsort(hashes)  # what is looked for in order is found several times as fast
+    sought, found = hashes[order], np.zeros(hashes.size, np.bool_)
     for run in runs:
         if run.size:
-            at = np.minimum(np.searchsorted(run, hashes), run.size - 1)
-            found |= run[at] == hashes
+            at = np.minimum(np.searchsorted(run, sought), run.size - 1)
+            found[order] |= run[at] == sought
     return found
 
 

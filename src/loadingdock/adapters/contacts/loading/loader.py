@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import astuple
 from typing import Any, Protocol
 
-from loadingdock.adapters.contacts.loading.flow import Cancelled, Engine, Flow, Repeated, Violated, attempt
+from loadingdock.adapters.contacts.loading.flow import Cancelled, Disputed, Engine, Flow, Repeated, Violated, attempt
 from loadingdock.adapters.contacts.loading.keys import Surveyed
 from loadingdock.adapters.contacts.loading.undoing import LOADS, Taken, Undoing, form, undoing
 from loadingdock.adapters.contacts.tables.statements import Reading
@@ -68,12 +68,13 @@ class Loader(ABC):
             try:
                 try:
                     flow.apply(source())
-                except Repeated:
+                except (Repeated, Disputed):
                     session.run("ROLLBACK")
                     observer.again()
-                    seen = _surveyed(load, source, observer)
+                    if load.key and seen is None:
+                        seen = _surveyed(load, source, observer)
                     session.begin(table)
-                    flow = _flow(session, load, observer, seen)
+                    flow = _flow(session, load, observer, seen, wary=flow.disputable)
                     flow.apply(source())
             except Cancelled:
                 return Outcome(Ending.CANCELLED, flow.counts)
@@ -116,8 +117,8 @@ class Loader(ABC):
             session.commit()
 
 
-def _flow(session: Session, load: Load, observer: Observer, survey: Surveyed | None) -> Flow:
-    flow = Flow(session, load, observer, survey)
+def _flow(session: Session, load: Load, observer: Observer, survey: Surveyed | None, *, wary: bool = False) -> Flow:
+    flow = Flow(session, load, observer, survey, wary=wary)
     if flow.indexed:
         session.indexed()
     return flow

@@ -36,6 +36,7 @@ class _Postgres:
     dropped = " ON COMMIT DROP"
     emptied = "TRUNCATE {0}"
     merges = True
+    returns = True
 
 
 WORDS: Words = _Postgres()

@@ -25,7 +25,7 @@ from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Conflict, NotFound, StorageFull, Unavailable
 
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 32 * 1024  # batches go through an index from its beginning to its end: what fits is little help
 # The driver tells no codes, but SQLite's words for them: https://sqlite.org/c3ref/errcode.html
 _VIOLATED = "UNIQUE constraint failed"
 _BUSY = ("database is locked", "database table is locked")
@@ -43,6 +43,7 @@ class _Sqlite:
     dropped = ""  # it ends with its connection
     emptied = "DELETE FROM {0}"
     merges = False
+    returns = False  # each page that changes is copied first, into a file
 
 
 WORDS: Words = _Sqlite()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from loadingdock.adapters.contacts.loading.undoing import kept, null, undoing
+from loadingdock.adapters.contacts.tables.plans import indexes, indexing
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
 from loadingdock.core.contactmodel import OWN, Column, ContactTable
 from loadingdock.core.loading import Load, Operation
@@ -20,12 +21,14 @@ STAGE, WORK, WATCH = quoted(OWN + "stage"), quoted(OWN + "work"), quoted(OWN + "
 
 class Words(Protocol):
     """What the engines say in other words. `dropped`: behind a temporary table. `emptied`: of such a table. `merges`:
-    one statement may find rows, keep what they are and change them; where none can, a trigger keeps it.
+    one statement may find rows, keep what they are and change them; where none can, a trigger keeps it. `returns`: it
+    costs little to go back to where a batch began; where it does not, an index may be made after what it is of.
     """
 
     dropped: str
     emptied: str
     merges: bool
+    returns: bool
 
 
 Unique = tuple[Column, ...]
@@ -88,6 +91,14 @@ class Loading:
                 f"CREATE TEMPORARY TRIGGER {WATCH} AFTER UPDATE ON main.{self.home}"  # noqa: S608 - names are quoted
                 f" BEGIN INSERT INTO {self.undo} VALUES ({values}); END"
             )
+
+    def unindexing(self) -> Iterator[str]:
+        table = self._load.table
+        for name in sorted(indexes(table)):
+            yield f"DROP INDEX {self._tongue.home(table.company_id, name)}"
+
+    def indexing(self) -> Iterator[str]:
+        return indexing(self._tongue, self._load.table)
 
     def emptying(self) -> tuple[str, ...]:
         return tuple(self._words.emptied.format(name) for name in (STAGE, WORK))

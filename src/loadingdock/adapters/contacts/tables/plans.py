@@ -28,6 +28,11 @@ def making(tongue: Tongue, table: ContactTable) -> Iterator[str]:
     own = f"{ROW_NAME} {tongue.row}", f"{LOAD_NAME} {tongue.load}"
     columns = (f"{quoted(column.name)} {tongue.type(column)}" for column in table.columns)
     yield f"CREATE TABLE {home} ({', '.join((*own, *columns))}){tongue.end}"
+    yield from indexing(tongue, table)
+
+
+def indexing(tongue: Tongue, table: ContactTable) -> Iterator[str]:
+    """Makes all of its indexes."""
     for place, column in enumerate(table.columns):
         if _is_unique(column):
             yield _indexing(tongue, table, place, (column,))
