@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
@@ -93,6 +93,25 @@ def test_any_bytes_come_back_in_the_file_of_rejects(data: bytes, encoding: str) 
     for row in done.rejected:
         if row.errors[0].code == "undecodable":
             assert row.raw in data or encoding == "euc_jp"
+
+
+SHIFTS = st.sampled_from(
+    [b"\x1b", b"$B", b"(B", b"4A", b"~{", b"~}", b"\x0e", b"\x0f", b"\x81", b"\xff", b'"', b"\n", b"1"]
+)
+
+
+@given(
+    st.lists(st.sampled_from(SHIFTS), max_size=30),
+    st.sampled_from(["iso-2022-jp", "iso-2022-jp-2", "iso-2022-kr", "hz"]),
+)
+@example([b"\x81", b"\xff"], "iso-2022-jp")  # decoded, and not encoded
+@example([b"\x1b", b"$", b"1", b"1", b"1", b"1", b"1", b"1", b"1", b"1"], "iso-2022-jp")
+def test_any_shifts_are_read_or_refused(parts: list[bytes], encoding: str) -> None:
+    try:
+        done = read(_cut(b"".join(parts), 7), 1, Dialect(encoding=encoding))
+    except FileRefused:
+        return
+    assert all(row.raw for row in done.rejected)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ _MARKS = (  # longest first: UTF-32's little-endian one begins like UTF-16's
 _UNMARKED = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8"}
 _ESCAPED = [chr(0xDC00 + byte) for byte in range(256)]
 _ESCAPES = re.compile("([\ud800-\udfff]+)")
-_HANDLER = "loadingdock.contacts.escape"
+_HANDLER, _RESTORE = "loadingdock.contacts.escape", "loadingdock.contacts.restore"
 
 
 class Decoder(Protocol):
@@ -153,9 +153,14 @@ class _Codec:
     def decode(self, data: bytes, final: bool = False) -> bytes:
         self._seen += len(data)
         _DECODING.now = self
-        text = self._inner.decode(data, final)
-        while final and self._inner.getstate()[0]:  # what follows a byte that began a character which never came
-            text += self._inner.decode(b"", final)
+        try:
+            text = self._inner.decode(data, final)
+            while final and self._inner.getstate()[0]:  # what follows a byte that began a character which never came
+                text += self._inner.decode(b"", final)
+        except UnicodeError as error:  # such as of ISO-2022 that has shifts to what nobody knows: where is not said
+            raise FileRefused(
+                "not_decodable", f"The file is not in {self._name}; name the encoding that it has.", "encodingType"
+            ) from error
         return text.encode("utf-8", "surrogatepass")
 
     def escape(self, error: UnicodeDecodeError) -> tuple[str, int]:
@@ -200,7 +205,7 @@ def _parts(text: str, name: str) -> Iterator[bytes]:
         if part and "\ud800" <= part[0] <= "\udfff":
             yield bytes(ord(char) & 0xFF for char in part)
         else:
-            yield part.encode(name)
+            yield part.encode(name, _RESTORE)
 
 
 _DECODING = threading.local()  # which decoder an error handler, being one for all, is called for
@@ -213,4 +218,12 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
     return current.escape(error)
 
 
+def _restore(error: UnicodeError) -> tuple[bytes, int]:
+    """Python's ISO-2022 takes a byte from 80 on for the character of that number, which it does not write."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return bytes(ord(char) & 0xFF for char in error.object[error.start : error.end]), error.end
+
+
 codecs.register_error(_HANDLER, _escape)
+codecs.register_error(_RESTORE, _restore)

@@ -9,8 +9,8 @@ class FileRefused(Exception):
     """The file as a whole cannot be read. `code` is a word for machines, `field` the parameter that is to blame, if one
     is, and `str(error)` a sentence. What was read before it came stays true.
 
-    Codes: bad_dialect, unknown_encoding, not_decompressible, too_compressed, no_header, bad_header, no_names,
-    duplicate_name, unknown_column, too_many_columns.
+    Codes: bad_dialect, unknown_encoding, not_decodable, not_decompressible, too_compressed, no_header, bad_header,
+    no_names, duplicate_name, unknown_column, too_many_columns.
     """
 
     def __init__(self, code: str, message: str, field: str | None = None) -> None:
