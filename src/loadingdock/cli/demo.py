@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typer
 
-from loadingdock import logs
 from loadingdock.cli.output import Json
 
 
@@ -17,6 +16,7 @@ def demo(as_json: Json = False) -> None:
 
     Shows each request as a curl command with its answer, and says at the end what passed. Code 1 if anything did not.
     """
+    from loadingdock import logs
     from loadingdock.demo.play import play
 
     logs.configure("warning", "text")
