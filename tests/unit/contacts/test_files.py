@@ -95,9 +95,7 @@ def test_any_bytes_come_back_in_the_file_of_rejects(data: bytes, encoding: str) 
             assert row.raw in data or encoding == "euc_jp"
 
 
-SHIFTS = st.sampled_from(
-    [b"\x1b", b"$B", b"(B", b"4A", b"~{", b"~}", b"\x0e", b"\x0f", b"\x81", b"\xff", b'"', b"\n", b"1"]
-)
+SHIFTS = [b"\x1b", b"$B", b"(B", b"4A", b"~{", b"~}", b"\x0e", b"\x0f", b"\x81", b"\xff", b'"', b"\n", b"1"]
 
 
 @given(
