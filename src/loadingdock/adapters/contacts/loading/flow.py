@@ -122,6 +122,11 @@ class Flow:
         return bool(self._sql.uniques) and not self._engine.words.returns
 
     @property
+    def by_rows(self) -> bool:
+        """Each is updated by a statement of its own."""
+        return bool(self._load.key) and self._straight
+
+    @property
     def indexed(self) -> bool:
         return self._sql.indexed
 

@@ -32,8 +32,8 @@ from loadingdock.core.loading import (
 class Session(Engine, Protocol):
     """A connection. What is not committed when it ends is rolled back."""
 
-    def begin(self, table: ContactTable) -> None:
-        """To change it. Raises Conflict if it is another one by now."""
+    def begin(self, table: ContactTable, *, by_rows: bool = False) -> None:
+        """To change it, `by_rows`: with a statement for each. Raises Conflict if it is another one by now."""
         ...
 
     def indexed(self) -> None:
@@ -61,10 +61,9 @@ class Loader(ABC):
         if seen is not None:
             seen.complete()
         with self._session(table.company_id) as session:
-            session.begin(table)
+            flow = _begun(session, load, Flow(session, load, observer, seen))
             if (counts := _committed(session, table, load.number)) is not None:
                 return Outcome(Ending.COMMITTED, counts)
-            flow = _flow(session, load, observer, seen)
             try:
                 try:
                     flow.apply(source())
@@ -73,8 +72,7 @@ class Loader(ABC):
                     observer.again()
                     if load.key and seen is None:
                         seen = _surveyed(load, source, observer)
-                    session.begin(table)
-                    flow = _flow(session, load, observer, seen, wary=flow.disputable)
+                    flow = _begun(session, load, Flow(session, load, observer, seen, wary=flow.disputable))
                     flow.apply(source())
             except Cancelled:
                 return Outcome(Ending.CANCELLED, flow.counts)
@@ -117,8 +115,8 @@ class Loader(ABC):
             session.commit()
 
 
-def _flow(session: Session, load: Load, observer: Observer, survey: Surveyed | None, *, wary: bool = False) -> Flow:
-    flow = Flow(session, load, observer, survey, wary=wary)
+def _begun(session: Session, load: Load, flow: Flow) -> Flow:
+    session.begin(load.table, by_rows=flow.by_rows)
     if flow.indexed:
         session.indexed()
     return flow

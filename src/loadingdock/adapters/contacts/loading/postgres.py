@@ -71,7 +71,7 @@ class _Session:
         for name, value in settings.items():
             self.run(f"SET {name} = '{value}'")
 
-    def begin(self, table: ContactTable) -> None:
+    def begin(self, table: ContactTable, *, by_rows: bool = False) -> None:
         loads, tables = TONGUE.home(table.company_id, LOADS), TONGUE.home(table.company_id, TABLES)
         if not self.has(table.company_id, TABLES):
             raise NotFound("table")

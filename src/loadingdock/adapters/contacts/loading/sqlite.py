@@ -76,7 +76,9 @@ class _Session:
         for setting in (f"busy_timeout = {BUSY_MS:d}", *SETTINGS, f"cache_size = -{_CACHE_KIB:d}"):
             self.all(f"PRAGMA {setting}")
 
-    def begin(self, table: ContactTable) -> None:
+    def begin(self, table: ContactTable, *, by_rows: bool = False) -> None:
+        # What a statement may have to take back is kept until it ends: a few pages for a row, all of them for a table.
+        self.all(f"PRAGMA temp_store = {'MEMORY' if by_rows else 'FILE'}")
         self.run("BEGIN IMMEDIATE")
         rows = self.all(f"SELECT version FROM {TABLES} WHERE number = {table.number:d}")  # noqa: S608 - a number
         if not rows or rows[0][0] != table.version:
