@@ -108,6 +108,7 @@ def test_it_is_done_where_no_server_runs(alone: Typist) -> None:
     assert alone.types("import", "undo", number).code == 1
 
 
+@pytest.mark.slow
 def test_rejected_records_are_shown(alone: Typist) -> None:
     path = alone.file(MIXED)
     said = alone.types("import", "run", "acme", "customers", path, *SEMICOLON)
@@ -146,6 +147,7 @@ def test_rejected_records_are_written_and_loaded_again(alone: Typist) -> None:
     assert (nothing.returncode, b"no such file" in nothing.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_what_waits_can_be_cancelled(alone: Typist) -> None:
     waiting = alone.loads(GOOD, "--no-wait")
     number = str(waiting["logID"])
@@ -158,6 +160,7 @@ def test_what_waits_can_be_cancelled(alone: Typist) -> None:
     assert alone.rows() == []
 
 
+@pytest.mark.slow
 def test_names_are_given_and_files_are_of_all_kinds(alone: Typist) -> None:
     found = alone.loads("Anna|anna@example.com\n", "--columns", "NAME;EMAIL", "--separator", "|", "--dry-run")
     assert (found["columns"], found["dry_run"], counts(found)) == (["NAME", "EMAIL"], True, (1, 0, 0, 0, 0))
@@ -172,6 +175,7 @@ def test_names_are_given_and_files_are_of_all_kinds(alone: Typist) -> None:
     ).out  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_cannot_be_loaded_is_said(alone: Typist) -> None:
     for words, code in (
         (("--operation", "MERGE"), 2),

@@ -120,6 +120,7 @@ async def test_one_table_after_the_other_and_tables_side_by_side(house: House) -
     assert done[1].counts.updated == done[1].counts.inserted == 1
 
 
+@pytest.mark.slow
 async def test_an_infected_file_fails_and_holds_up_nobody(house: House) -> None:
     bad, good = await house.asks(HEADER + eicar()), await house.asks(ONE)
     async with house.worked():

@@ -60,6 +60,7 @@ class KilledImports:
         ("of", "number"),
         [pytest.param("began", 2_001, marks=SLOW), pytest.param("reported", 2_002, marks=SLOW), ("settled", 2_003)],
     )
+    @pytest.mark.slow
     async def test_a_child_that_is_killed_has_loaded_nothing(
         self, contacts: ContactStore, own: Imports, of: str, number: int
     ) -> None:
@@ -73,6 +74,7 @@ class KilledImports:
         again = await own.run(table, "x,,\n2,two,b\n", asked, number=number)
         assert (again.counts, again.known) == (Counts(inserted=1, rejected=1), False)
 
+    @pytest.mark.slow
     async def test_closing_ends_what_is_under_way(self, contacts: ContactStore, own: Imports) -> None:
         table = await one(contacts)
         began = asyncio.Event()

@@ -75,6 +75,7 @@ def test_a_field_of_ten_megabytes() -> None:
     assert (done.errors, done.rows) == ([(1, "b", "field_too_long")], [["1", "2"]])
 
 
+@pytest.mark.slow
 def test_a_field_of_ten_megabytes_of_doubled_quotes_and_line_ends() -> None:
     done = timed(b'1,"' + b'""\n' * (3 * MIB) + b'"\n1,2\n', 2)
     assert (done.errors, done.rows) == ([(1, "b", "field_too_long")], [["1", "2"]])
@@ -135,6 +136,7 @@ def test_a_number_of_ten_thousand_zeros_is_a_small_one() -> None:
     assert [[int(value * 2) for value in row] for row in done.rows] == [[14, 3]]
 
 
+@pytest.mark.slow
 def test_every_byte_is_undecodable() -> None:
     done = timed(b"\xff" * MIB + b"\n" + b"\xff\n" * 20_000, 2)
     assert len(done.rejected) == 20_001

@@ -93,6 +93,7 @@ class EndingsContract(Importing):
         assert [contact.values for contact in await exported(contacts, table)] == [(1, "one", "a")]
 
     @pytest.mark.parametrize("state", [ImportState.CHECKING, ImportState.LOADING])
+    @pytest.mark.slow
     async def test_it_is_cancelled_at_once(self, contacts: ContactStore, imports: Imports, state: ImportState) -> None:
         """Although it waits for its file."""
         table = await one(contacts)
@@ -124,6 +125,7 @@ class EndingsContract(Importing):
             loaded = await imports.run(table, source, replace(ASKED, strict=False, dry_run=True), Waiting())
         assert loaded.counts == Counts(inserted=MANY.count("\n"), rejected=1)
 
+    @pytest.mark.slow
     async def test_a_task_that_is_cancelled_loads_nothing(self, contacts: ContactStore, imports: Imports) -> None:
         table = await one(contacts)
 

@@ -109,6 +109,7 @@ class ImportingContract(LookingContract, EndingsContract, ImportModelContract):
             assert loaded.reported.rejects is None
             assert [each[0][1] for each in watching.problems().values()] == [code]
 
+    @pytest.mark.slow
     async def test_a_key_that_comes_again_far_away_begins_it_anew(
         self, contacts: ContactStore, imports: Imports
     ) -> None:
