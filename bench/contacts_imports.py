@@ -195,7 +195,7 @@ def main() -> int:
             if "updins" in sections:
                 updating(stage, many, warm).run(folder, options.rounds, console)
             if "memory" in sections:
-                alone.memory(stage, folder, options.memory or [options.rows], console)
+                alone.memory(stage, options.memory or [options.rows], console)
             if "uploads" in sections:
                 alone.uploads(stage, many, warm, options.rounds, console)
     return 0

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.cases import BASIC, Figure, SmallForms
-from bench.importing.material import Material, declaration, material
+from bench.importing.material import Material, bad_of, declaration
 from bench.importing.service import Done, Service, Stage
 from bench.servers import HERE
 
@@ -51,15 +51,14 @@ def parts(done: Done) -> dict[str, float]:
     return {"whole": done.whole, "sent": done.sent, **steps, "waited": done.waited, "import": done.job}
 
 
-def memory(stage: Stage, folder: Path, sizes: Sequence[int], console: Console) -> None:
+def memory(stage: Stage, sizes: Sequence[int], console: Console) -> None:
     """Once for each size: lenient, one record in a hundred bad, and somebody looks for the first of these."""
     table = Table(title=f"One import into {stage.engine}, 1 % bad", title_justify="left")
     for column in ("rows", "importer, MiB at most", "server, MiB at most", "first rejected row after", *_PARTS):
         table.add_column(column)
     for rows in sizes:
-        of = material(folder, rows)
-        with stage.service() as service:
-            done = service.load(of.bad, watching=True)
+        with stage.scratch() as folder, stage.service() as service:
+            done = service.load(bad_of(folder, rows), watching=True)
         assert done.rejects is not None
         table.add_row(
             f"{rows:,}",
@@ -68,8 +67,6 @@ def memory(stage: Stage, folder: Path, sizes: Sequence[int], console: Console) -
             f"{done.rejects:.2f} s " + ("[green]yes" if done.rejects <= _FIRST else "[red]no"),
             *(f"{value:,.1f} s" for value in parts(done).values()),
         )
-        for file in (of.all, of.half, of.bad):
-            file.unlink()
     console.print(table)
 
 

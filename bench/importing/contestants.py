@@ -63,13 +63,14 @@ class Ours:
             if self.operation == UPDINS:
                 service.load(of.half)
             self.stage.settle(service.database, service.data)
-            cpu = self.stage.cpu_seconds(service.process.pid)
+            before = self.stage.spent(service)
             done = service.load(of.bad if self.bad else of.all, operation=self.operation, strict=self.strict)
-            cpu = self.stage.cpu_seconds(service.process.pid) - cpu
+            cpu = {who: spent - before[who] for who, spent in self.stage.spent(service).items()}
         self._check(done)
         looked = sum(done.steps.values())
-        notes = {"whole": done.whole, "sent": done.sent, "looked into": looked, "import": done.job}
-        return figure(rows, done.whole if self.whole else done.job, cpu, **notes)
+        notes = {"sent": done.sent, "looked into": looked, "import": done.job, "whole": done.whole}
+        notes |= {f"CPU of {who}": spent for who, spent in cpu.items()}
+        return figure(rows, done.whole if self.whole else done.job, sum(cpu.values()), **notes)
 
     def _check(self, done: Done) -> None:
         rows, half = self.material.rows, self.material.rows // 2

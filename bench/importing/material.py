@@ -50,9 +50,8 @@ class Material:
 
 
 def material(folder: Path, rows: int) -> Material:
-    made = Material(rows, *(folder / f"{name}-{rows}.csv" for name in ("all", "half", "bad")))
+    made = Material(rows, folder / f"all-{rows}.csv", folder / f"half-{rows}.csv", bad_of(folder, rows))
     write(made.all, rows)
-    write(made.bad, rows, bad=BAD)
     with made.all.open(encoding="utf-8") as whole, made.half.open("w", encoding="utf-8") as half:
         half.write(next(whole))
         for number, line in enumerate(whole):
@@ -61,3 +60,9 @@ def material(folder: Path, rows: int) -> Material:
                 values[_SCORE] = "-1"
                 half.write(",".join(values))
     return made
+
+
+def bad_of(folder: Path, rows: int) -> Path:
+    file = folder / f"bad-{rows}.csv"
+    write(file, rows, bad=BAD)
+    return file

@@ -136,7 +136,7 @@ class Service(Server):
             job=(ended - began).total_seconds(),
             counts={name: found[name] for name in names},
             rejects=None if rejects is None else (rejects - began).total_seconds(),
-            importer=max((_peak(pid) for pid in self.pids() if _is_importer(pid)), default=0.0),
+            importer=max(map(_peak, self.importers()), default=0.0),
             server=_peak(self.process.pid),
         )
 
@@ -156,6 +156,9 @@ class Service(Server):
             time.sleep(pause)
             pause = 0.1 if watching else min(0.5, pause * 1.1)  # looking costs the server something too
         raise RuntimeError(f"the import is {found['state']} after {_PATIENCE} seconds")
+
+    def importers(self) -> list[int]:
+        return [pid for pid in self.pids() if _is_importer(pid)]
 
     def idle(self) -> None:
         """Returns when every file has been looked into."""
@@ -249,3 +252,9 @@ class Stage:
         """Of the database's server, and of those processes with their children."""
         engines = [self.postgres.pid] if self.postgres else []
         return cpu_of(pid for each in (*engines, *pids) for pid in descendants(each))
+
+    def spent(self, service: Service) -> Mapping[str, float]:
+        """CPU seconds so far of the database's server, the service's own process, the importer's and the others."""
+        database, own, importer = self.cpu_seconds(), cpu_of([service.process.pid]), cpu_of(service.importers())
+        others = self.cpu_seconds(service.process.pid) - database - own - importer
+        return {"database": database, "server": own, "importer": importer, "others": others}
