@@ -31,7 +31,7 @@ a directive, all others are prose:
     given table CODE of COMPANY COLUMN[:TYPE] ... [key=COLUMN,...]    a contact table; columns are texts without a type
     given service SETTING=VALUE ...           a server of its own with these settings (`max_body=1000`)
     given failure ERROR                       whoever authenticates is answered with that core error (`StorageFull`)
-    wait                                      before the exchange: until every file has been processed and every import has ended
+    wait                                      before the exchange: until files are processed and imports have ended
 
 Request bodies: text behind an empty line, or `@NAME` alone for a sample file (those of `tests/wire/bodies.py`; one
 beside the transcript wins), or a section `[multipart]` or `[form]` of `name: value` lines, where a value that begins
