@@ -14,6 +14,7 @@ from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.core.contactports import ContactStore
 from loadingdock.core.importports import ContactImporter
 from loadingdock.testing.contacts.importing import ImportingContract
+from tests.contract.hostile_imports import HostileImports
 from tests.contract.import_files import packed
 from tests.contract.import_kills import KilledImports
 from tests.engines.postgres import Postgres, postgres
@@ -50,5 +51,5 @@ async def importer(place: str) -> AsyncIterator[ContactImporter]:
 
 
 @pytest.mark.engine("postgres")
-class TestPostgresImports(KilledImports, ImportingContract):
+class TestPostgresImports(KilledImports, HostileImports, ImportingContract):
     """All of it."""

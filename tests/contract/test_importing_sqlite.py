@@ -13,6 +13,7 @@ from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.core.contactports import ContactStore
 from loadingdock.core.importports import ContactImporter
 from loadingdock.testing.contacts.importing import ImportingContract
+from tests.contract.hostile_imports import HostileImports
 from tests.contract.import_files import packed
 from tests.contract.import_kills import KilledImports
 
@@ -38,5 +39,5 @@ async def importer(place: Path) -> AsyncIterator[ContactImporter]:
     await importer.close()
 
 
-class TestSqliteImports(KilledImports, ImportingContract):
+class TestSqliteImports(KilledImports, HostileImports, ImportingContract):
     """All of it."""
