@@ -22,6 +22,7 @@ from loadingdock.core.errors import DockError, Sealed, StorageFull, Unavailable
 from loadingdock.core.model import Job
 from loadingdock.core.ports import Clock, JobQueue
 from loadingdock.core.processing import Delayed, Lost, backoff
+from loadingdock.core.scratch import clear
 
 log = structlog.get_logger("loadingdock.worker")
 
@@ -73,6 +74,7 @@ class Worker:
 
     async def run(self) -> None:
         """Until `stop`; then what is running may end within the drain time, and goes back to the queue if not."""
+        await asyncio.to_thread(clear)  # after one that was killed
         sweeps = asyncio.create_task(self._sweep())
         try:
             while not self._stopping.is_set():

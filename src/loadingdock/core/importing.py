@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -19,6 +18,7 @@ from loadingdock.core.importrun import Cancelled, Run
 from loadingdock.core.model import Company, Job, Principal, PrincipalKind, State
 from loadingdock.core.ports import BlobStore, Clock, Records, Unit
 from loadingdock.core.processing import Delayed, Lost
+from loadingdock.core.scratch import scratch
 
 _BATCH = 100
 _OURS = "It could not be done, for a reason that is not in the file; whoever runs this service finds it in the log."
@@ -108,8 +108,8 @@ class Importing:
         if of.state is not ImportState.UNDOING:
             return
         try:
-            with tempfile.TemporaryDirectory(prefix="loadingdock-") as folder:
-                done, reason = await self._undone(company, of, Path(folder))
+            with scratch() as folder:
+                done, reason = await self._undone(company, of, folder)
                 await self._end_undo(job, of, done, reason)
         except Conflict as error:  # the table has just been altered
             raise Delayed(str(error)) from error

@@ -9,7 +9,6 @@ an older one is refused at its next word.
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -29,6 +28,7 @@ from loadingdock.core.localcopy import as_file
 from loadingdock.core.model import BlobRef, Company, Job
 from loadingdock.core.ports import BlobStore, Clock, Records, Unit
 from loadingdock.core.processing import Lost
+from loadingdock.core.scratch import scratch
 
 T = TypeVar("T")
 
@@ -86,10 +86,9 @@ class Run:
             dry_run=asked.dry_run,
             undoable=not asked.dry_run,
         )
-        with tempfile.TemporaryDirectory(prefix="loadingdock-") as name:
+        with scratch() as folder:
             async with as_file(self._blobs, key) as path:
-                source, folder = Source(path, of.file_name), Path(name)
-                loaded = await self._watched(load, source, folder)
+                loaded = await self._watched(load, Source(path, of.file_name), folder)
             await self._finish(loaded)
 
     async def _watched(self, load: Load, source: Source, folder: Path) -> Loaded:

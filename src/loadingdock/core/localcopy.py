@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from loadingdock.core.ports import BlobStore
+from loadingdock.core.scratch import scratch
 
 
 @asynccontextmanager
@@ -17,8 +17,8 @@ async def as_file(blobs: BlobStore, key: str) -> AsyncIterator[Path]:
     if (path := blobs.local_path(key)) is not None:
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="loadingdock-") as folder:
-        copy = Path(folder) / "blob"
+    with scratch() as folder:
+        copy = folder / "blob"
         with copy.open("wb") as file:
             async for piece in blobs.read(key):
                 await asyncio.to_thread(file.write, piece)
