@@ -29,7 +29,6 @@ class HostileImports(Importing):
     @settings(  # the suites of both engines may run in one process, each for itself
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors],
         deadline=None,
-        max_examples=20,
     )
     @given(
         code=NAMES,

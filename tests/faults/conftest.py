@@ -1,4 +1,4 @@
-"""Engines for all that leave them running, and fleets on them."""
+"""Engines for all that leave them running, what stands on them, and fleets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from tests.engines.postgres import Postgres, postgres
 from tests.engines.seaweedfs import SeaweedFS, seaweedfs
+from tests.faults.contactbase import InPostgres, InSqlite, MakeBase
 from tests.faults.fleet import Fleet
 
 __all__ = ["postgres", "seaweedfs"]
@@ -27,3 +28,12 @@ def make_fleet(postgres: Postgres, seaweedfs: SeaweedFS, tmp_path: Path) -> Iter
     yield make
     for fleet in made:
         fleet.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.engine("postgres"))])
+def make_base(request: pytest.FixtureRequest) -> MakeBase:
+    """Contacts in the one database and in the other."""
+    if request.param == "sqlite":
+        return InSqlite
+    postgres: Postgres = request.getfixturevalue("postgres")
+    return lambda data: InPostgres(postgres)

@@ -15,6 +15,7 @@ from loadingdock.bootstrap import CONTACTS, DATABASE
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.loading import Counts
 from tests.engines.postgres import Postgres, name_of
+from tests.service import Service
 
 OWN = "_dock_"
 
@@ -89,6 +90,14 @@ class InPostgres:
 
 MakeBase = Callable[[Path], ContactBase]
 """For a service with that folder."""
+
+
+def made(folder: Path, make_base: MakeBase, *options: str, lease: str = "1s") -> tuple[Service, ContactBase]:
+    """A service in that folder, to be started and closed, and the database of its contacts."""
+    data = folder / "dock" / "data"
+    base = make_base(data)
+    settings = {"lease": lease, "callback_allow": "127.0.0.1/32", **base.settings}
+    return Service(data, settings, options=options), base
 
 
 def committed(base: ContactBase, table: ContactTable, number: int) -> Counts | None:

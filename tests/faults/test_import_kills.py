@@ -19,9 +19,8 @@ import pytest
 from loadingdock.core.importmodel import Import, ImportState
 from tests.contract.processes import Watched, importers
 from tests.desk import Desk
-from tests.engines.postgres import Postgres
 from tests.faults.check import fsck
-from tests.faults.contactbase import ContactBase, InPostgres, InSqlite, MakeBase
+from tests.faults.contactbase import ContactBase, MakeBase, made
 from tests.faults.fleet import Worker
 from tests.faults.imports import LENIENT, ROWS, STRICT, Loading, Onlooker, check_rest
 from tests.receiver import Receiver
@@ -30,14 +29,6 @@ from tests.service import Service
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
 _WITHIN = 120.0  # seconds; generous
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.engine("postgres"))])
-def make_base(request: pytest.FixtureRequest) -> MakeBase:
-    if request.param == "sqlite":
-        return InSqlite
-    postgres: Postgres = request.getfixturevalue("postgres")
-    return lambda data: InPostgres(postgres)
 
 
 # --- when --------------------------------------------------------------------
@@ -155,16 +146,18 @@ def _where(loading: Loading, was: Import) -> str:
     return "read" if was.counts.records == ROWS else "begun" if was.attempt else "new"
 
 
-def made(folder: Path, make_base: MakeBase, *options: str, lease: str = "1s") -> tuple[Service, ContactBase]:
-    data = folder / "dock" / "data"
-    base = make_base(data)
-    settings = {"lease": lease, "callback_allow": "127.0.0.1/32", **base.settings}
-    return Service(data, settings, options=options), base
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where those who are started make their temporary folders."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
 
 
 @pytest.mark.cycles(35, all=175)
 def test_imports_survive_kill_9_of_the_service(
-    tmp_path: Path, make_base: MakeBase, cycles: int, chance: random.Random
+    tmp_path: Path, temporary: Path, make_base: MakeBase, cycles: int, chance: random.Random
 ) -> None:
     service, base = made(tmp_path, make_base)
     try:
@@ -172,6 +165,7 @@ def test_imports_survive_kill_9_of_the_service(
         campaign = Campaign(service.desk, base, Killer(service), chance)
         campaign.run(cycles)
         print(campaign.met)
+        assert not [*temporary.glob("loadingdock-job-*")]
         assert service.stop() == 0
         fsck(service.environment)
     finally:
@@ -180,7 +174,7 @@ def test_imports_survive_kill_9_of_the_service(
 
 @pytest.mark.cycles(15, all=75)
 def test_imports_survive_kill_9_of_a_worker(
-    tmp_path: Path, make_base: MakeBase, cycles: int, chance: random.Random
+    tmp_path: Path, temporary: Path, make_base: MakeBase, cycles: int, chance: random.Random
 ) -> None:
     """Beside a service that goes on."""
     service, base = made(tmp_path, make_base, "--no-worker")
@@ -191,6 +185,7 @@ def test_imports_survive_kill_9_of_a_worker(
         campaign = Campaign(service.desk, base, Killer(worker), chance)
         campaign.run(cycles)
         print(campaign.met)
+        assert not [*temporary.glob("loadingdock-job-*")]
         assert worker.stop() == service.stop() == 0
         fsck(service.environment)
     finally:

@@ -18,13 +18,10 @@ from loadingdock.core.loading import Counts
 from tests.contract.processes import importers
 from tests.desk import eventually
 from tests.faults.check import events_of, fsck, jobs_of
-from tests.faults.contactbase import MakeBase
+from tests.faults.contactbase import MakeBase, made
 from tests.faults.fleet import Worker
 from tests.faults.imports import LENIENT, Kindred, Loading
-from tests.faults.test_import_kills import made, make_base
 from tests.service import Service
-
-__all__ = ["make_base"]
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -103,7 +103,7 @@ _QUIET = settings(
 
 class ImportModelContract(Importing):
     @given(data=st.data())
-    @settings(_QUIET, max_examples=12)
+    @settings(_QUIET, max_examples=5)
     async def test_it_does_what_the_model_does(
         self, contacts: ContactStore, imports: Imports, data: st.DataObject
     ) -> None:
@@ -112,7 +112,7 @@ class ImportModelContract(Importing):
     @pytest.mark.slow
     @pytest.mark.timeout(900)
     @given(data=st.data())
-    @settings(_QUIET, max_examples=200)
+    @settings(_QUIET, max_examples=100)
     async def test_it_always_does_what_the_model_does(
         self, contacts: ContactStore, imports: Imports, data: st.DataObject
     ) -> None:
