@@ -8,8 +8,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+
+import psycopg
 
 from loadingdock.core.administration import operator
 from loadingdock.core.contactmodel import Column, ContactTable, Kind, Value
@@ -250,9 +253,10 @@ class Onlooker:
     def _look(self) -> None:
         try:
             while not self._over.wait(_LOOK_S):
-                self._base.hurry()
-                for loading in self._loadings:
-                    loading.look()
+                with suppress(psycopg.OperationalError):  # the database may be what is killed
+                    self._base.hurry()
+                    for loading in self._loadings:
+                        loading.look()
         except BaseException as wrong:
             self._wrong = wrong
 

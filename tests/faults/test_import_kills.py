@@ -19,8 +19,9 @@ import pytest
 from loadingdock.core.importmodel import Import, ImportState
 from tests.contract.processes import Watched, importers
 from tests.desk import Desk
+from tests.engines.postgres import Postgres, server
 from tests.faults.check import fsck
-from tests.faults.contactbase import ContactBase, MakeBase, made
+from tests.faults.contactbase import ContactBase, InPostgres, MakeBase, made
 from tests.faults.fleet import Worker
 from tests.faults.imports import LENIENT, ROWS, STRICT, Loading, Onlooker, check_rest
 from tests.receiver import Receiver
@@ -100,11 +101,23 @@ class Killer:
         return type(self._work).__name__.lower()
 
 
+class Stopper:
+    """Stops the database at once, as at a power failure, and starts it again."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    def strike(self, chance: random.Random) -> str:
+        self._postgres.stop("immediate")
+        self._postgres.start()
+        return "database"
+
+
 # --- what for ----------------------------------------------------------------
 
 
 class Campaign:
-    def __init__(self, desk: Desk, base: ContactBase, killer: Killer, chance: random.Random) -> None:
+    def __init__(self, desk: Desk, base: ContactBase, killer: Killer | Stopper, chance: random.Random) -> None:
         self.met: Counter[tuple[str, str, str]] = Counter()
         self._desk = desk
         self._base = base
@@ -191,3 +204,20 @@ def test_imports_survive_kill_9_of_a_worker(
     finally:
         worker.kill()
         service.close()
+
+
+@pytest.mark.engine("postgres")
+@pytest.mark.cycles(5, all=50)
+def test_imports_survive_an_immediate_stop_of_the_database(tmp_path: Path, cycles: int, chance: random.Random) -> None:
+    """Nobody knows then whether what was being committed came about."""
+    with server() as postgres:
+        service, base = made(tmp_path, lambda _: InPostgres(postgres))
+        try:
+            service.start()
+            campaign = Campaign(service.desk, base, Stopper(postgres), chance)
+            campaign.run(cycles)
+            print(campaign.met)
+            assert service.stop() == 0
+            fsck(service.environment)
+        finally:
+            service.close()
