@@ -1,4 +1,4 @@
-"""Loading contacts beside the databases' own tools: `python -m bench.contacts_loading [--rows N] [--runs N] [--undo]`.
+"""Loading contacts beside the databases' own tools: `python -m bench.contacts_loading [--rows N] [--runs N]`.
 
 Files of 12 typed columns and some 350 bytes a row, keys in no order. Ours reads, checks and loads, keys unique. The
 others check nothing: `psql \\copy` and `sqlite3 .import` into the same table, for UPDINS into a staging table first and
@@ -200,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--undo", action="store_true", help="keep what the rows were")
+    parser.add_argument("--no-undo", dest="undo", action="store_false", help="keep nothing of what the rows were")
     parser.add_argument("--engine", choices=("postgres", "sqlite"))
     parser.add_argument("--operation", choices=("INSALL", "UPDINS"))
     options = parser.parse_args()

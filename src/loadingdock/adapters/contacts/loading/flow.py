@@ -150,6 +150,8 @@ class Flow:
                     self._batch(each)
                 self._observer.applied(each.batch, self.counts)
         if self._unindexed:
+            if self._observer.cancelled():  # for the last time: this cannot be interrupted
+                raise Cancelled
             with self._attempted():
                 for statement in self._sql.indexing():
                     self._engine.run(statement)
