@@ -10,38 +10,36 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_READY = 1  # batch that waits, beside the one in the making and the one in use
-
 
 @contextmanager
 def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
-    """The same ones, taken by a thread of its own, which has ended when this has. Raises what taking them does."""
-    ready: queue.Queue[T | BaseException | None] = queue.Queue(_READY)
-    stopped = threading.Event()
+    """The same ones, taken by a thread of its own, which has ended when this has. Raises what taking them does.
 
-    def put(item: T | BaseException | None) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return
+    The next one is begun when the last was asked for: there are two of them at any time, each of which may be large.
+    """
+    ready: queue.SimpleQueue[T | BaseException | None] = queue.SimpleQueue()
+    wanted = threading.Semaphore(1)
+    stopped = threading.Event()
 
     def take() -> None:
         try:
-            for item in items:
-                put(item)
-                if stopped.is_set():
-                    return
-            put(None)
+            taken = iter(items)
+            while wanted.acquire() and not stopped.is_set():
+                if (item := next(taken, None)) is None:
+                    break
+                ready.put(item)
+                del item  # or it would be held while the next one is made
+            ready.put(None)
         except BaseException as error:  # told to whoever waits
-            put(error)
+            ready.put(error)
 
     def given() -> Iterator[T]:
         while (item := ready.get()) is not None:
             if isinstance(item, BaseException):
                 raise item
+            wanted.release()
             yield item
+            del item
 
     thread = threading.Thread(target=take, name="contacts-ahead", daemon=True)
     thread.start()
@@ -49,4 +47,5 @@ def ahead(items: Iterable[T]) -> Iterator[Iterator[T]]:
         yield given()
     finally:
         stopped.set()
+        wanted.release()
         thread.join()
