@@ -72,7 +72,7 @@ def await_moment(loading: Loading, name: str, chance: random.Random) -> bool:
         if name == "waiting" and now.state is not ImportState.WAITING:
             return True  # it waits no more: whatever it does now will do
         assert time.monotonic() < deadline, f"{now.state} for {_WITHIN} s"
-        time.sleep(0.005)
+        time.sleep(0.02)
     return False
 
 
@@ -88,7 +88,7 @@ class Killer:
     def strike(self, chance: random.Random) -> str:
         """Who was killed."""
         children = importers(self._work.pid)
-        if children and chance.random() < 0.25:
+        if children and chance.random() < 0.4:
             victim = chance.choice(sorted(children))
             with suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGKILL)
