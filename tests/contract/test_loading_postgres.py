@@ -14,6 +14,7 @@ from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import ContactLoader
 from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
 from tests.contract import batches
+from tests.contract.loading_deleted import DeletedContacts
 from tests.contract.loading_kills import KilledLoads
 from tests.engines.postgres import Postgres, postgres
 
@@ -21,7 +22,7 @@ __all__ = ["postgres"]
 
 
 @pytest.mark.engine("postgres")
-class TestPostgresLoads(KilledLoads, LoadingContract):
+class TestPostgresLoads(DeletedContacts, KilledLoads, LoadingContract):
     @pytest.fixture
     async def records(self, postgres: Postgres) -> AsyncIterator[PostgresRecords]:
         url = await asyncio.to_thread(postgres.database)

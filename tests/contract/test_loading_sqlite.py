@@ -13,10 +13,11 @@ from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import ContactLoader
 from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
 from tests.contract import batches
+from tests.contract.loading_deleted import DeletedContacts
 from tests.contract.loading_kills import KilledLoads
 
 
-class TestSqliteLoads(KilledLoads, LoadingContract):
+class TestSqliteLoads(DeletedContacts, KilledLoads, LoadingContract):
     @pytest.fixture
     async def contacts(self, tmp_path: Path) -> AsyncIterator[ContactStore]:
         store = SqliteContacts(tmp_path / "contacts")

@@ -11,7 +11,8 @@ from typing import Any, Protocol
 
 from loadingdock.adapters.contacts.loading.flow import Cancelled, Disputed, Engine, Flow, Repeated, Violated, attempt
 from loadingdock.adapters.contacts.loading.keys import Surveyed
-from loadingdock.adapters.contacts.loading.undoing import LOADS, Taken, Undoing, form, undoing
+from loadingdock.adapters.contacts.loading.undoing import Taken, Undoing, form
+from loadingdock.adapters.contacts.tables.former import LOADS, undoing
 from loadingdock.adapters.contacts.tables.statements import Reading
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import NotFound

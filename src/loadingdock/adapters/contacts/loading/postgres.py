@@ -13,7 +13,7 @@ from psycopg import errors
 from loadingdock.adapters.contacts.loading.flow import Violated
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
 from loadingdock.adapters.contacts.loading.statements import Words
-from loadingdock.adapters.contacts.loading.undoing import LOADS, MAKING_LOADS
+from loadingdock.adapters.contacts.tables.former import LOADS, MAKING_LOADS
 from loadingdock.adapters.contacts.tables.postgres_tongue import TONGUE
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.adapters.records.postgres.connection import LOCKS

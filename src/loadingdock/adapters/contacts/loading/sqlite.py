@@ -19,7 +19,7 @@ from loadingdock.adapters.contacts.loading.flow import Violated
 from loadingdock.adapters.contacts.loading.keys import counted
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
 from loadingdock.adapters.contacts.loading.statements import Words
-from loadingdock.adapters.contacts.loading.undoing import LOADS, MAKING_LOADS
+from loadingdock.adapters.contacts.tables.former import LOADS, MAKING_LOADS
 from loadingdock.adapters.contacts.tables.sqlite_tongue import BUSY_MS, SETTINGS, TONGUE
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.core.contactmodel import ContactTable

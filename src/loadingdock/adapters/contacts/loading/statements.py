@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from loadingdock.adapters.contacts.loading.undoing import kept, null, undoing
+from loadingdock.adapters.contacts.loading.undoing import kept, null
+from loadingdock.adapters.contacts.tables.former import undoing
 from loadingdock.adapters.contacts.tables.plans import indexes, indexing
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
 from loadingdock.core.contactmodel import OWN, Column, ContactTable

@@ -11,21 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from loadingdock.adapters.contacts.tables.former import undoing
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
-from loadingdock.core.contactmodel import OWN, Column, ContactTable
-
-LOADS = OWN + "loads"
-"""Beside the tables of a company: the loads that were committed."""
-MAKING_LOADS = (
-    "CREATE TABLE IF NOT EXISTS {0} (number bigint PRIMARY KEY, contact_table bigint NOT NULL, counts text NOT NULL,"
-    " changed text NOT NULL, above bigint, upto bigint)"
-)
-"""`above` < number of a row that it put in <= `upto`; neither is there if it cannot be taken back."""
-
-
-def undoing(number: int) -> str:
-    """The name of the table of what rows were before a load."""
-    return f"{OWN}undo_{number:d}"
+from loadingdock.core.contactmodel import Column, ContactTable
 
 
 def kept(place: int) -> str:

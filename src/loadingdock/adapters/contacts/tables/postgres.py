@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg import errors
 
-from loadingdock.adapters.contacts.tables import cursors, plans
+from loadingdock.adapters.contacts.tables import cursors, former, plans
 from loadingdock.adapters.contacts.tables.inspecting import Made, compared, contradiction
 from loadingdock.adapters.contacts.tables.postgres_tongue import TONGUE, kind_of, schema
 from loadingdock.adapters.contacts.tables.statements import ROW_NAME, TABLES, Reading, Statement
@@ -105,6 +105,7 @@ class PostgresContacts:
         async with self._transaction() as connection:
             await _same(connection, table)
             deleted = await _run(connection, Reading(TONGUE, table).delete(row))
+            await _forget(connection, table, row)
             return deleted > 0
 
     async def put(self, table: ContactTable, contacts: Sequence[Contact]) -> None:
@@ -207,7 +208,10 @@ async def _all(connection: Connection, statement: Statement) -> list[Any]:
 
 
 async def _made(connection: Connection, company_id: int) -> bool:
-    home = TONGUE.home(company_id, TABLES)
+    return await _is_there(connection, TONGUE.home(company_id, TABLES))
+
+
+async def _is_there(connection: Connection, home: str) -> bool:
     return bool((await _all(connection, Statement("SELECT to_regclass($1) IS NOT NULL", (home,))))[0][0])
 
 
@@ -217,6 +221,17 @@ async def _same(connection: Connection, table: ContactTable, held: str = "") -> 
     rows = await _all(connection, statement) if await _made(connection, table.company_id) else []
     if not rows or rows[0][0] != table.version:
         raise Conflict(f"The table {table.code} has just been altered; ask again.")
+
+
+async def _forget(connection: Connection, table: ContactTable, row: int) -> None:
+    """What it was before loads changed it."""
+    if not await _is_there(connection, TONGUE.home(table.company_id, former.LOADS)):
+        return
+    for (load,) in await _all(connection, former.undoable(TONGUE, table)):
+        if await _is_there(connection, TONGUE.home(table.company_id, former.undoing(load))):
+            gone, left = former.emptying(TONGUE, table, load, row)
+            if await _run(connection, gone):
+                await _run(connection, left)
 
 
 async def _remember(connection: Connection, table: ContactTable) -> None:

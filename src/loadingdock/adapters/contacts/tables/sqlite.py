@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from loadingdock.adapters.contacts.tables import cursors, plans
+from loadingdock.adapters.contacts.tables import cursors, former, plans
 from loadingdock.adapters.contacts.tables.inspecting import Made, compared, contradiction
 from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect
 from loadingdock.adapters.contacts.tables.statements import TABLES, Reading, Statement
@@ -98,7 +98,9 @@ class SqliteContacts:
             connection.execute("PRAGMA secure_delete = ON")
             statement = Reading(TONGUE, table).delete(row)
             connection.execute(statement.text, statement.values)
-            return connection.changes() > 0
+            deleted = connection.changes() > 0
+            _forget(connection, table, row)
+            return deleted
 
         return await self._write(table.company_id, work)
 
@@ -231,6 +233,19 @@ def _bounded(connection: apsw.Connection) -> None:
 def _some(rows: Iterator[Any]) -> list[Any]:
     with _errors():
         return [row for _, row in zip(range(_BATCH), rows, strict=False)]
+
+
+def _forget(connection: apsw.Connection, table: ContactTable, row: int) -> None:
+    """What it was before loads changed it."""
+    if not connection.table_exists("main", former.LOADS):
+        return
+    loads = former.undoable(TONGUE, table)
+    for load in [int(str(number)) for (number,) in connection.execute(loads.text, loads.values)]:
+        if connection.table_exists("main", former.undoing(load)):
+            gone, left = former.emptying(TONGUE, table, load, row)
+            connection.execute(gone.text, gone.values)
+            if connection.changes():
+                connection.execute(left.text, left.values)
 
 
 def _same(connection: apsw.Connection, table: ContactTable) -> None:

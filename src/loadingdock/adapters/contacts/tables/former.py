@@ -1,0 +1,41 @@
+"""What contacts were before loads changed them: kept beside the tables of a company while a load can be undone.
+
+`adapters.contacts.loading` writes it. Who deletes a contact for good has to know of it, too.
+"""
+
+from __future__ import annotations
+
+from loadingdock.adapters.contacts.tables.statements import Statement, Tongue
+from loadingdock.core.contactmodel import OWN, ContactTable
+
+LOADS = OWN + "loads"
+"""The loads that were committed."""
+MAKING_LOADS = (
+    "CREATE TABLE IF NOT EXISTS {0} (number bigint PRIMARY KEY, contact_table bigint NOT NULL, counts text NOT NULL,"
+    " changed text NOT NULL, above bigint, upto bigint)"
+)
+"""`above` < number of a row that it put in <= `upto`; neither is there if it cannot be taken back."""
+
+
+def undoing(number: int) -> str:
+    """The name of the table of what rows were before a load. There is none where it changed no row."""
+    return f"{OWN}undo_{number:d}"
+
+
+def undoable(tongue: Tongue, table: ContactTable) -> Statement:
+    """The numbers of the loads that can be taken back."""
+    home = tongue.home(table.company_id, LOADS)
+    return Statement(
+        f"SELECT number FROM {home} WHERE contact_table = {tongue.place(1)} AND upto IS NOT NULL",  # noqa: S608 - quoted
+        (table.number,),
+    )
+
+
+def emptying(tongue: Tongue, table: ContactTable, load: int, row: int) -> tuple[Statement, Statement]:
+    """What takes out what a row was; and what, if there was something, leaves its number alone, by which an undo tells
+    that it is gone."""
+    home, place = tongue.home(table.company_id, undoing(load)), tongue.place(1)
+    return (
+        Statement(f"DELETE FROM {home} WHERE id = {place}", (row,)),  # noqa: S608 - quoted
+        Statement(f"INSERT INTO {home} (id) VALUES ({place})", (row,)),  # noqa: S608 - quoted
+    )
