@@ -68,7 +68,8 @@ class Importing:
         except (Lost, Delayed, Unavailable, StorageFull):
             raise
         except Exception:
-            if job.attempts >= self._attempts:
+            # What is committed did not fail: a sweep sees to it that its end is told.
+            if job.attempts >= self._attempts and not run.committed:
                 await run.end(ImportState.FAILED, reason=_OURS)
             raise
 

@@ -41,7 +41,7 @@ class Cancelled(Exception):
 
 
 class Run:
-    """A Watcher. `of`: as it was begun by this attempt."""
+    """A Watcher. `of`: as it was begun by this attempt. `committed`: the contacts are in the table."""
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class Run:
         self._progress, self._counts = Progress(), Counts()
         self._rows: list[RowReport] = []
         self._begun = False
+        self.committed = False
         self._void = False  # what was written of rows is no longer true
         self._settling = False
         self._polling = asyncio.Lock()  # not settled while what was asked before is on its way
@@ -195,6 +196,7 @@ class Run:
     async def _finish(self, loaded: Loaded) -> None:
         match loaded.ending:
             case Ending.COMMITTED:
+                self.committed = True
                 await self.end(None, until=self._clock.now() + UNDOABLE)
             case Ending.DRY:
                 await self.end(None, counts=loaded.counts, reported=loaded.reported)
