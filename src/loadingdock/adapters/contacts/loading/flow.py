@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from loadingdock.adapters.contacts.loading.ahead import ahead
+from loadingdock.adapters.contacts.loading.engine import Engine, Violated, attempt
 from loadingdock.adapters.contacts.loading.keys import Surveyed, ordered
-from loadingdock.adapters.contacts.loading.statements import Loading, Unique, Words, uniques
-from loadingdock.adapters.contacts.tables.statements import Tongue
+from loadingdock.adapters.contacts.loading.statements import Loading, Unique, uniques
 from loadingdock.core.contactmodel import Column
 from loadingdock.core.loading import (
     AMBIGUOUS,
@@ -31,47 +31,8 @@ from loadingdock.core.loading import (
 )
 
 
-class Violated(Exception):
-    """A unique index would have had two of the same."""
-
-
-class Engine(Protocol):
-    """A transaction that is open. `run` and `fill` raise Violated."""
-
-    tongue: Tongue
-    words: Words
-
-    def run(self, statement: str) -> int:
-        """The number of rows it was about."""
-        ...
-
-    def all(self, statement: str) -> list[Any]: ...
-
-    def made(self, rows: Any) -> Any:
-        """A record batch as `fill` takes it. In any thread."""
-        ...
-
-    def fill(self, target: str, made: Any, otherwise: str = "") -> int:
-        """Into a table, whose name is followed by its columns. `otherwise`: what is done with a record that conflicts,
-        where that can be said. Returns how many rows were written, by triggers as well."""
-        ...
-
-
 class Cancelled(Exception):
     """As the observer wished."""
-
-
-@contextmanager
-def attempt(engine: Engine) -> Iterator[None]:
-    """All of it or nothing. Raises Violated."""
-    engine.run("SAVEPOINT attempt")
-    try:
-        yield
-    except Violated:
-        engine.run("ROLLBACK TO attempt")
-        engine.run("RELEASE attempt")
-        raise
-    engine.run("RELEASE attempt")
 
 
 @dataclass(frozen=True, slots=True)

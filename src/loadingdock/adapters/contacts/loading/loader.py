@@ -9,7 +9,8 @@ from contextlib import AbstractContextManager
 from dataclasses import astuple
 from typing import Any, Protocol
 
-from loadingdock.adapters.contacts.loading.flow import Cancelled, Disputed, Engine, Flow, Repeated, Violated, attempt
+from loadingdock.adapters.contacts.loading.engine import Engine, Violated, attempt
+from loadingdock.adapters.contacts.loading.flow import Cancelled, Disputed, Flow, Repeated
 from loadingdock.adapters.contacts.loading.keys import Surveyed
 from loadingdock.adapters.contacts.loading.undoing import Taken, Undoing, form
 from loadingdock.adapters.contacts.tables.former import LOADS, undoing

@@ -10,7 +10,7 @@ import pgpq
 import psycopg
 from psycopg import errors
 
-from loadingdock.adapters.contacts.loading.flow import Violated
+from loadingdock.adapters.contacts.loading.engine import Violated
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
 from loadingdock.adapters.contacts.loading.statements import Words
 from loadingdock.adapters.contacts.tables.former import LOADS, MAKING_LOADS

@@ -15,7 +15,7 @@ import pyarrow as pa
 from adbc_driver_manager import Error
 from adbc_driver_sqlite import dbapi
 
-from loadingdock.adapters.contacts.loading.flow import Violated
+from loadingdock.adapters.contacts.loading.engine import Violated
 from loadingdock.adapters.contacts.loading.keys import counted
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
 from loadingdock.adapters.contacts.loading.statements import Words
