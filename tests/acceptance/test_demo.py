@@ -26,6 +26,7 @@ SENTENCE = "A sentence (with brackets) to be found again."
 OFFICE = "application/vnd.openxmlformats-officedocument."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "make", "content_type", "has_text"),
     [

@@ -57,6 +57,7 @@ def reader(service: Service) -> Iterator[httpx.Client]:
         yield opened
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/docs", "/docs/", "/docs/errors", *(f"/docs/{api}" for api in APIS)])
 def test_a_page_is_whole_by_itself(path: str, reader: httpx.Client) -> None:
     answer = reader.get(path)

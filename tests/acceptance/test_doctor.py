@@ -66,6 +66,7 @@ def test_a_sound_installation(data: Path) -> None:
     assert all(bool(check["advice"]) == (check["grade"] != "ok") for check in checks(said).values())
 
 
+@pytest.mark.slow
 def test_as_text_each_check_is_a_line_with_advice_below(data: Path) -> None:
     said = Operator(data).types("doctor")
     lines = said.out.splitlines()
@@ -73,6 +74,7 @@ def test_as_text_each_check_is_a_line_with_advice_below(data: Path) -> None:
     assert "-> Set LOADINGDOCK_PUBLIC_URL." in said.out
 
 
+@pytest.mark.slow
 def test_a_misspelt_variable(data: Path) -> None:
     check = checks(Operator(data, scaner_url="clamd:///run/clamd").types("doctor", "--json"))["settings"]
     assert check["grade"] == "warn"
@@ -92,12 +94,14 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     assert (said.code, failed(said)) == (1, ["data folder"])
 
 
+@pytest.mark.slow
 def test_a_folder_that_others_may_read(data: Path) -> None:
     data.chmod(0o755)
     check = checks(Operator(data).types("doctor", "--json"))["data folder"]
     assert (check["grade"], check["advice"]) == ("warn", f"chmod 700 {data}")
 
 
+@pytest.mark.slow
 def test_a_damaged_database(data: Path) -> None:
     file = data / DATABASE
     connection = apsw.Connection(str(file))
@@ -122,6 +126,7 @@ def test_a_database_of_a_newer_program(data: Path) -> None:
     assert "999" in checks(said)["database"]["detail"]
 
 
+@pytest.mark.slow
 def test_a_scanner_that_is_not_there(data: Path) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))

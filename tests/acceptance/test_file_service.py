@@ -391,6 +391,7 @@ def test_extension_type_and_bytes_have_to_agree(
     service.until(lambda: desk.orphans() <= before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "extension", ["png", "jpg", "jpeg", "gif", "webp", "avif", "bmp", "tif", "tiff", "svg", "ico", "heic"]
 )

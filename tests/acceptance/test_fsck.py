@@ -135,6 +135,7 @@ async def test_nothing_is_wrong_with_what_is_right(house: House) -> None:
     assert {file.state for file in await house.files()} == {State.RECEIVED}
 
 
+@pytest.mark.slow
 async def test_a_byte_flipped_in_100_blobs_is_found_100_times(house: House) -> None:
     files = await house.take(130)
     rotten = {file.id for file in files[:100]}

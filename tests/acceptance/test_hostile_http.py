@@ -469,6 +469,7 @@ def test_a_broken_body_that_was_answered_gets_no_second_answer(port: int) -> Non
 # --- requests in a row -------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_answers_come_in_order(port: int) -> None:
     requests = b"".join(b"GET /zeros?size=%d HTTP/1.1\r\nHost: a\r\n\r\n" % size for size in range(1, 30))
     said = exchange(port, requests)

@@ -227,6 +227,7 @@ def test_a_wrong_user_id(holder: Holder, client: httpx.Client) -> None:
         assert answer.json()["errors"][0]["parameter"] == "user-id"
 
 
+@pytest.mark.slow
 async def test_many_uploads_at_once(holder: Holder, client: httpx.Client) -> None:
     promises = [holder.promise(client, f"{n}.txt") for n in range(30)]
     async with holder.service.async_client() as many:

@@ -140,6 +140,7 @@ def _parts(package: io.BytesIO) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+@pytest.mark.slow
 @pytest.mark.security(16)
 @pytest.mark.parametrize("type", [types.DOCX, types.XLSX])
 async def test_bombs_are_refused_before_they_unpack(extractor: TextExtraction, blob: Path, type: str) -> None:

@@ -113,6 +113,7 @@ async def test_whatever_is_not_an_answer_is_down(behaviour: fake.Behaviour, make
         assert (await scan(scanner, bytes(1 << 20))).verdict is Verdict.SCANNER_DOWN
 
 
+@pytest.mark.slow
 @pytest.mark.security(18)
 @pytest.mark.parametrize("behaviour", [fake.hanging, fake.deaf], ids=["hangs", "deaf"])
 async def test_no_answer_in_time_is_down(behaviour: fake.Behaviour, make: Make) -> None:

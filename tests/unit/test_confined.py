@@ -39,6 +39,7 @@ async def pid_of(pool: Pool) -> int:
     return int((await pool.call({"deed": "pid"}))["pid"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("deed", "failure"),
     [

@@ -288,6 +288,7 @@ def sixth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     importlib.invalidate_caches()
 
 
+@pytest.mark.slow
 def test_a_sixth_dialect_is_one_folder(sixth: Path, make_service: Callable[..., Service]) -> None:
     assert [dialect.name for dialect in discover()] == sorted([*(d.name for d in DIALECTS), "echo"])
     (path,) = [path for path in transcripts() if path.is_relative_to(sixth)]
