@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from loadingdock.core.contactmodel import Column, Kind
@@ -36,6 +36,7 @@ class HostileImports(Importing):
         operation=st.sampled_from([Operation.UPDINS, Operation.UPALL, Operation.INSNEW]),
         headed=st.booleans(),
     )
+    @example(code="null", names=["TRUE", "FALSE"], operation=Operation.UPDINS, headed=True)  # words of SQL without quotes
     async def test_names_are_inert_in_a_load(
         self, contacts: ContactStore, imports: Imports, code: str, names: list[str], operation: Operation, headed: bool
     ) -> None:

@@ -65,7 +65,7 @@ class Undoing:
             return f"{inserted} ORDER BY 1"
         return (
             f"{inserted} UNION ALL SELECT u.id, o.{ROW_NAME}, {self._shown} FROM {self._undo} u"  # noqa: S608 - quoted
-            f" LEFT JOIN {self._home} o ON o.{ROW_NAME} = u.id WHERE ({self._same}) IS NOT TRUE ORDER BY 1"
+            f" LEFT JOIN {self._home} o ON o.{ROW_NAME} = u.id WHERE NOT coalesce({self._same}, 1 = 0) ORDER BY 1"
         )
 
     def removing(self) -> str:
