@@ -36,7 +36,8 @@ class HostileImports(Importing):
         operation=st.sampled_from([Operation.UPDINS, Operation.UPALL, Operation.INSNEW]),
         headed=st.booleans(),
     )
-    @example(code="null", names=["TRUE", "FALSE"], operation=Operation.UPDINS, headed=True)  # words of SQL without quotes
+    # Words of SQL, if they are not quoted.
+    @example(code="null", names=["TRUE", "FALSE"], operation=Operation.UPDINS, headed=True)
     async def test_names_are_inert_in_a_load(
         self, contacts: ContactStore, imports: Imports, code: str, names: list[str], operation: Operation, headed: bool
     ) -> None:
