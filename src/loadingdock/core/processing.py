@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -56,6 +57,10 @@ EXTRACTABLE = frozenset(
         "text/plain",
     }
 )
+
+
+class _Joined(Exception):
+    """An import began to wait for the verdict while it was written."""
 
 
 class Lost(Exception):
@@ -280,13 +285,22 @@ class Processing:
                 final = ended
             if not await unit.files.save_version(final, was=State.PROCESSING):
                 raise Lost
+            # From here on the file is held: whoever asks for an import of it sees the verdict. Who had it before us
+            # did not, and its table, to be locked before the file, is not.
+            there = await unit.imports.waiting_for(run.file.id, run.version.number)
+            if not {each.number for each in there} <= {each.number for each in waiting}:
+                raise _Joined
             await _tell(unit, run, state, now)
             system = Principal(run.company, PrincipalKind.SYSTEM, "worker", frozenset())
             await unit.audit.add(entry(system, "verdict", run.file.id, state.value, now, reason))
             keys += await self._imports.judged(unit, run.company, run.file, waiting, now)
             return keys
 
-        await self._blobs.delete(*await self._records.write(run.company.id, work))
+        keys: list[str] | None = None
+        while keys is None:
+            with suppress(_Joined):
+                keys = await self._records.write(run.company.id, work)
+        await self._blobs.delete(*keys)
 
 
 async def _hold(unit: Unit, job: Job) -> None:
