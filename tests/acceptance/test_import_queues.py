@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import SecretStr
 
 from loadingdock.bootstrap.running import System, system
 from loadingdock.core.contactmodel import Column, ContactTable, Kind
@@ -20,11 +22,16 @@ from loadingdock.core.errors import Conflict
 from loadingdock.core.importing import Importing
 from loadingdock.core.importmodel import Asked, Import, ImportState, Outcome
 from loadingdock.core.importports import ContactImporter, Loaded
+from loadingdock.core.importqueue import JOB, ImportQueue
 from loadingdock.core.loading import Operation
-from loadingdock.core.model import Company, Principal, PrincipalKind
+from loadingdock.core.model import Company, File, Principal, PrincipalKind, Version
 from loadingdock.core.ports import Unit
+from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.receiving import Declaration
 from loadingdock.settings import Settings
+from tests.engines.postgres import Postgres, postgres
+
+__all__ = ["postgres"]
 
 pytestmark = pytest.mark.timeout(120)
 HEADER = b"EMAIL,NAME\n"
@@ -93,15 +100,21 @@ class House:
         )
 
 
-@pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with system(Settings(data=tmp_path)) as opened:
+@asynccontextmanager
+async def a_house(settings: Settings) -> AsyncIterator[House]:
+    async with system(settings) as opened:
         now = opened.services.clock.now()
         company = await opened.records.write(None, lambda unit: unit.companies.add("acme", "Acme", 77, now))
         principal = Principal(company, PrincipalKind.SYSTEM, "test", _ALL)
         columns = [Column("EMAIL", Kind.EMAIL, required=True), Column("NAME", max=80)]
         table = await opened.services.contacts.create(principal, "customers", columns, key=["EMAIL"])
         yield House(opened, principal, table)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with a_house(Settings(data=tmp_path)) as house:
+        yield house
 
 
 async def test_one_table_after_the_other_and_tables_side_by_side(house: House) -> None:
@@ -233,3 +246,41 @@ async def test_what_was_committed_can_be_cancelled_no_longer(house: House) -> No
     rows = await house.system.services.imports.rows(house.principal, done.number, outcome=Outcome.REJECTED, limit=9)
     assert len(rows.items) == 1
     assert len(await house.rows()) == 1
+
+
+class _Interrupting(ImportQueue):
+    """Has something done once, between the look for who waits and the verdict."""
+
+    def __init__(self, of: ImportQueue, does: Callable[[], Awaitable[object]]) -> None:
+        self._of, self._does = of, [does]
+
+    async def waiting_for(self, unit: Unit, file: File, version: Version) -> tuple[Import, ...]:
+        found = await self._of.waiting_for(unit, file, version)
+        if self._does:
+            await self._does.pop()()
+        return found
+
+    async def judged(self, *about: Any) -> list[str]:
+        return await self._of.judged(*about)
+
+
+@pytest.mark.engine("postgres")
+async def test_who_asks_while_the_verdict_is_written_does_not_wait(tmp_path: Path, postgres: Postgres) -> None:
+    """On SQLite nobody writes meanwhile."""
+    async with a_house(Settings(data=tmp_path, database_url=SecretStr(postgres.database()))) as house:
+        of, services = house.system, house.system.services
+        declaration = Declaration(api="management", name="contacts.csv", max_size=1 << 20)
+        async with services.uploads.receiving(declaration) as receiver:
+            await receiver.write([ONE])
+            blob = await receiver.finish()
+        file = await services.uploads.publish(house.principal, declaration, blob)
+
+        async def ask() -> None:
+            await services.imports.submit_file(house.principal, house.table, Asked(header=True), file.id)
+
+        tools = Tools(of.scanner, of.detector, of.extractor)
+        imports = _Interrupting(of.imports, ask)
+        claimed = partial(of.queue.claim, "test", lease=timedelta(minutes=1), limit=9, cap=9)
+        (job,) = await claimed(now=services.clock.now())
+        await Processing(of.records, of.queue, of.blobs, tools, services.clock, imports).run(job)
+        assert [each.kind for each in await claimed(now=services.clock.now())] == [JOB]
