@@ -4,23 +4,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import Any, BinaryIO
 
 from loadingdock.adapters.confined.child import Answer, serve
-from loadingdock.adapters.readers import Unreadable, docx, pdf, plain, xlsx
+from loadingdock.adapters.readers import Unreadable
 from loadingdock.core import types
 
-_READERS: Mapping[str, Callable[[BinaryIO, int], Iterator[str]]] = {
-    "application/pdf": pdf.read,
-    types.DOCX: docx.read,
-    types.XLSX: xlsx.read,
-    "text/csv": plain.read,
-    "text/plain": plain.read,
+# Modules of `adapters.readers`. Each is loaded for its first file: what reads a spreadsheet takes most of a second.
+_READERS: Mapping[str, str] = {
+    "application/pdf": "pdf",
+    types.DOCX: "docx",
+    types.XLSX: "xlsx",
+    "text/csv": "plain",
+    "text/plain": "plain",
 }
 
 
 def _prepare() -> tuple[Answer, Callable[[Mapping[str, Any]], Answer]]:
     return {"types": sorted(_READERS)}, _extract
+
+
+def _reader(type: str) -> Callable[[BinaryIO, int], Iterator[str]]:
+    module = import_module(f"loadingdock.adapters.readers.{_READERS[type]}")
+    read: Callable[[BinaryIO, int], Iterator[str]] = module.read
+    return read
 
 
 def _extract(request: Mapping[str, Any]) -> Answer:
@@ -30,7 +38,7 @@ def _extract(request: Mapping[str, Any]) -> Answer:
     length = 0
     try:
         with open(request["path"], "rb") as file:
-            for piece in _READERS[request["type"]](file, limit):
+            for piece in _reader(request["type"])(file, limit):
                 pieces.append(piece)
                 length += len(piece)
                 if length > limit:
