@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from loadingdock.adapters.clock import SystemClock
 from loadingdock.adapters.contacts.reading.values import formats
@@ -19,6 +18,18 @@ from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.adapters.text import TextExtraction
 from loadingdock.adapters.tokens import JwtTokens
 from loadingdock.adapters.types import MagicDetector, MagikaDetector
+from loadingdock.bootstrap.engines import (
+    blobs_of,
+    contacts_of,
+    counted_in,
+    importer_of,
+    installation_secret,
+    outside_issuers,
+    records_of,
+    scanner_of,
+    settings_of,
+    standing_on,
+)
 from loadingdock.core import settings as company_settings
 from loadingdock.core.access import Access, AccessSettings
 from loadingdock.core.administration import Administration
@@ -54,22 +65,6 @@ from loadingdock.web import metrics
 from loadingdock.web.dialect import discover
 from loadingdock.web.services import BodyLimits, Services
 from loadingdock.worker import Handler, Limits, Schedule, Worker
-
-if TYPE_CHECKING:
-    pass
-
-from loadingdock.bootstrap.engines import (
-    blobs_of,
-    contacts_of,
-    counted_in,
-    importer_of,
-    installation_secret,
-    outside_issuers,
-    records_of,
-    scanner_of,
-    settings_of,
-    standing_on,
-)
 
 
 @dataclass(frozen=True, slots=True)
