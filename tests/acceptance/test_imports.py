@@ -110,6 +110,19 @@ def test_strict_changes_nothing_if_anything_is_wrong(desk_of: Hall) -> None:
     assert desk_of.client.post(f"/imports/{found['logID']}/undo").status_code == 409
 
 
+def test_who_operates_it_sees_how_imports_end(desk_of: Hall) -> None:
+    def counted(line: str) -> float:
+        with desk_of.service.client() as client:
+            lines = client.get("/metrics").text.splitlines()
+        return sum(float(each.removeprefix(line)) for each in lines if each.startswith(line))
+
+    rejected = 'loadingdock_import_records_total{outcome="rejected"}'
+    ended = 'loadingdock_import_seconds_count{result="finished_with_errors"}'
+    before = counted(rejected), counted(ended)
+    done = desk_of.loads(MIXED, strict=False)
+    assert (counted(rejected), counted(ended)) == (before[0] + done["rejected"], before[1] + 1)
+
+
 def test_a_dry_run_counts_and_changes_nothing(desk_of: Hall) -> None:
     found = desk_of.loads(GOOD, dry_run=True)
     assert (found["state"], found["dry_run"], counts(found)) == ("finished", True, (2, 0, 0, 0, 0))

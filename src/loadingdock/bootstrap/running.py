@@ -100,6 +100,7 @@ class System:
             self.imports,
             clock,
             attempts=settings.max_attempts,
+            told=metrics.imported,
         )
         handlers: dict[str, Handler] = {
             "process": processing.run,

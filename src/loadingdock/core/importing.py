@@ -14,7 +14,7 @@ from loadingdock.core.importmodel import APPLIED, Import, ImportState, Reversal
 from loadingdock.core.importports import ContactImporter, Reversed
 from loadingdock.core.importqueue import LOAD, ImportQueue, tell
 from loadingdock.core.importreports import Reports
-from loadingdock.core.importrun import Cancelled, Run
+from loadingdock.core.importrun import Cancelled, Run, Told
 from loadingdock.core.model import Company, Job, Principal, PrincipalKind, State
 from loadingdock.core.ports import BlobStore, Clock, Records, Unit
 from loadingdock.core.processing import Delayed, Lost
@@ -38,6 +38,7 @@ class Importing:
         clock: Clock,
         *,
         attempts: int,
+        told: Told = lambda *_: None,
     ) -> None:
         self._records = records
         self._blobs = blobs
@@ -47,6 +48,7 @@ class Importing:
         self._reports = Reports(blobs)
         self._clock = clock
         self._attempts = attempts
+        self._told = told
 
     # --- imports ---------------------------------------------------------------------------------
 
@@ -56,7 +58,18 @@ class Importing:
         if begun is None:  # it has ended, or its file cannot be read
             return
         company, of, key = begun
-        run = Run(self._records, self._blobs, self._importer, self._queue, self._reports, self._clock, job, company, of)
+        run = Run(
+            self._records,
+            self._blobs,
+            self._importer,
+            self._queue,
+            self._reports,
+            self._clock,
+            self._told,
+            job,
+            company,
+            of,
+        )
         try:
             await run.work(await self._table(company, of), key)
         except Cancelled:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Unavailable
@@ -36,6 +36,10 @@ _POLL = 0.3  # seconds between two looks for a wish to cancel, and two times tha
 _EVENTS = timedelta(seconds=1)  # between two that tell of progress
 
 
+Told: TypeAlias = Callable[[str, float, Counts], None]
+"""Who hears of an import's end: how it ended, in a word, how many seconds it took, and its counts."""
+
+
 class Cancelled(Exception):
     """As somebody wished; nothing was changed."""
 
@@ -51,6 +55,7 @@ class Run:
         queue: ImportQueue,
         reports: Reports,
         clock: Clock,
+        told: Told,
         job: Job,
         company: Company,
         of: Import,
@@ -61,6 +66,7 @@ class Run:
         self._queue = queue
         self._reports = reports
         self._clock = clock
+        self._told = told
         self._job = job
         self._company = company
         self._of = of
@@ -223,7 +229,7 @@ class Run:
         report = await self._reports.store(reported.report) if reported else None
         now = self._clock.now()
 
-        async def work(unit: Unit) -> list[str]:
+        async def work(unit: Unit) -> tuple[list[str], Import]:
             await unit.imports.lock(self._of.table_number)
             current = await self._current(unit)
             ended = current
@@ -234,9 +240,13 @@ class Run:
             how = state or (ImportState.FINISHED_WITH_ERRORS if final.rejected else ImportState.FINISHED)
             ended = replace(ended, state=how, counts=final, reason=reason, ended_at=now, undo_until=until)
             keys += await self._queue.close(unit, self._company, ended, now)
-            return keys + await self._queue.advance(unit, self._company, ended.table_number, now)
+            keys += await self._queue.advance(unit, self._company, ended.table_number, now)
+            return keys, ended
 
-        await self._remove(await self._write(work))
+        keys, final = await self._write(work)
+        started = final.started_at or now
+        self._told(final.state.value, (now - started).total_seconds(), final.counts)
+        await self._remove(keys)
 
     async def _current(self, unit: Unit) -> Import:
         """Raises Lost if another attempt is under way, or the job is not ours."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, generate_latest
 
+from loadingdock.core.loading import Counts
 from loadingdock.core.ports import Connections
 
 registry = CollectorRegistry(auto_describe=True)
@@ -68,6 +70,20 @@ callback_seconds = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 30),
     registry=registry,
 )
+import_seconds = Histogram(
+    "loadingdock_import_seconds",
+    "From an import's first beginning to its end, by its result: finished, finished_with_errors, rejected, failed,"
+    " cancelled.",
+    ["result"],
+    buckets=(0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600),
+    registry=registry,
+)
+import_records = Counter(
+    "loadingdock_import_records_total",
+    "Records of imports that have ended, by what became of them: inserted, updated, unchanged, skipped, rejected.",
+    ["outcome"],
+    registry=registry,
+)
 callbacks_pending = Gauge(
     "loadingdock_callbacks_pending", "Callbacks neither delivered nor given up.", registry=registry
 )
@@ -89,6 +105,12 @@ def store(action: str, took: float) -> None:
 
 def scan(address: str, took: float) -> None:
     scan_seconds.labels(address).observe(took)
+
+
+def imported(result: str, took: float, counts: Counts) -> None:
+    import_seconds.labels(result).observe(took)
+    for outcome, records in asdict(counts).items():
+        import_records.labels(outcome).inc(records)
 
 
 def callback(outcome: str, took: float) -> None:
