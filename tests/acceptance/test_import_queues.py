@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,9 +23,9 @@ from loadingdock.core.errors import Conflict
 from loadingdock.core.importing import Importing
 from loadingdock.core.importmodel import Asked, Import, ImportState, Outcome
 from loadingdock.core.importports import ContactImporter, Loaded
-from loadingdock.core.importqueue import JOB, ImportQueue
+from loadingdock.core.importqueue import JOB, UNDO_JOB, ImportQueue
 from loadingdock.core.loading import Operation
-from loadingdock.core.model import Company, File, Principal, PrincipalKind, Version
+from loadingdock.core.model import Company, File, Job, Principal, PrincipalKind, Version
 from loadingdock.core.ports import Unit
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.receiving import Declaration
@@ -284,3 +285,48 @@ async def test_who_asks_while_the_verdict_is_written_does_not_wait(tmp_path: Pat
         (job,) = await claimed(now=services.clock.now())
         await Processing(of.records, of.queue, of.blobs, tools, services.clock, imports).run(job)
         assert [each.kind for each in await claimed(now=services.clock.now())] == [JOB]
+
+
+async def test_who_undoes_before_the_rejects_are_scanned_is_called_back_all_the_same(tmp_path: Path) -> None:
+    async with a_house(Settings(data=tmp_path, callback_allow=["127.0.0.1"])) as house:
+        of, services = house.system, house.system.services
+        tools = Tools(of.scanner, of.detector, of.extractor)
+        process = Processing(of.records, of.queue, of.blobs, tools, services.clock, of.imports).run
+        importing = house.importing()
+
+        async def work(kind: str, does: Callable[[Job], Awaitable[None]]) -> None:
+            jobs = await of.queue.claim(
+                "test", lease=timedelta(minutes=1), limit=9, cap=9, now=services.clock.now(), kinds=[kind]
+            )
+            assert jobs
+            for job in jobs:
+                await does(job)
+                await of.queue.finish(job, services.clock.now())
+
+        declaration = Declaration(api="contact-load", name="contacts.csv", max_size=1 << 20)
+        async with services.uploads.receiving(declaration) as receiver:
+            await receiver.write([ONE + b"nobody,Nobody\n"])
+            blob = await receiver.finish()
+        asked = await services.imports.submit(
+            house.principal,
+            house.table,
+            Asked(header=True, strict=False),
+            declaration,
+            blob,
+            callback_url="http://127.0.0.1:9/",
+        )
+        await work("process", process)
+        await work(JOB, importing.run)
+        await services.imports.undo(house.principal, asked.number)
+        await work(UNDO_JOB, importing.undo)
+        assert (await house.now(asked)).state is ImportState.UNDONE
+        assert (await services.callbacks.list(house.principal, limit=9)).items == ()
+        await work("process", process)
+        (callback,) = (await services.callbacks.list(house.principal, limit=9)).items
+        told = json.loads(callback.body)
+        assert (callback.event, told["result"], told["lineCount"], bool(told["rejectedFile"])) == (
+            "import.finished_with_errors",
+            "FINISHED_WITH_ERRORS",
+            2,
+            True,
+        )

@@ -10,7 +10,7 @@ from pathlib import Path
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.errors import Conflict, InvalidInput, NotFound, Sealed, StorageFull, Unavailable
-from loadingdock.core.importmodel import APPLIED, Import, ImportState, Reversal
+from loadingdock.core.importmodel import APPLIED, Import, ImportState, Reversal, finished
 from loadingdock.core.importports import ContactImporter, Reversed
 from loadingdock.core.importqueue import LOAD, ImportQueue, tell
 from loadingdock.core.importreports import Reports
@@ -150,8 +150,7 @@ class Importing:
             if current.state is not ImportState.UNDOING:
                 raise Lost
             if done is None:
-                state = ImportState.FINISHED_WITH_ERRORS if current.counts.rejected else ImportState.FINISHED
-                ended = replace(current, state=state, reason=reason)
+                ended = replace(current, state=finished(current.counts), reason=reason)
             else:
                 file = await self._reports.publish(unit, company, current, report, "left.ndjson", now)
                 reversal = Reversal(now, done.removed, done.restored, done.left, file)

@@ -41,6 +41,11 @@ APPLIED = frozenset({ImportState.FINISHED, ImportState.FINISHED_WITH_ERRORS})
 """What an undo can begin with."""
 
 
+def finished(counts: Counts) -> ImportState:
+    """Of an import that came to its end."""
+    return ImportState.FINISHED_WITH_ERRORS if counts.rejected else ImportState.FINISHED
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What a client asks of an import. `columns` are the names given for the file's columns, by position; None: its

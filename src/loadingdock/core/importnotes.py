@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from loadingdock.core.importmodel import Import, ImportState, RowReport
+from loadingdock.core.importmodel import Import, ImportState, RowReport, finished
 from loadingdock.core.model import Company, CompanySetting
 from loadingdock.core.settings import repository
 
@@ -41,7 +41,7 @@ def notification(of: Import, company: Company, rejected_file: str | None) -> dic
         "result": _result(of),
         "idCompany": company.code,
         "idWebDb": of.table_number,
-        "lineCount": of.counts.records if of.ended else of.progress.records,
+        "lineCount": of.counts.records if of.ended_at else of.progress.records,
         "movedFile": f"processed/Log{of.number}-webdb{of.table_number}",
         **asdict(of.counts),
         "rejectedFile": rejected_file,
@@ -50,7 +50,7 @@ def notification(of: Import, company: Company, rejected_file: str | None) -> dic
 
 def _result(of: Import) -> str | None:
     if of.state in {ImportState.UNDOING, ImportState.UNDONE}:
-        return "FINISHED_WITH_ERRORS" if of.counts.rejected else "FINISHED"
+        return RESULTS[finished(of.counts)]
     return RESULTS.get(of.state)
 
 
@@ -76,7 +76,7 @@ def pace(of: Import, now: datetime) -> Pace:
 def shown(of: Import, company: Company, now: datetime) -> dict[str, Any]:
     """For scripts: what the command line and the management API both say of an import."""
     asked, rate = of.asked, pace(of, now)
-    progress = replace(of.progress, records=of.counts.records) if of.ended else of.progress
+    progress = replace(of.progress, records=of.counts.records) if of.ended_at else of.progress
     place = f"/api/v1/imports/{of.number}"
     return {
         **notification(of, company, f"{place}/rejects.csv" if of.rejected_file else None),

@@ -15,7 +15,7 @@ from loadingdock.core.audit import entry
 from loadingdock.core.callbacks import Callbacks, payload
 from loadingdock.core.files import end_versions
 from loadingdock.core.importmodel import Import, ImportState
-from loadingdock.core.importnotes import RESULTS, notification
+from loadingdock.core.importnotes import notification
 from loadingdock.core.links import Links
 from loadingdock.core.model import Company, File, Principal, PrincipalKind, State, Version
 from loadingdock.core.ports import Unit
@@ -90,9 +90,10 @@ class ImportQueue:
         for number in sorted({each.table_number for each in waiting}):
             keys += await self.advance(unit, company, number, now)
         if (imported := file.attributes.get(IMPORT)) is not None:
-            # Its rejected records can be fetched from now on: the callback has waited for that, if it has ended.
+            # Its rejected records can be fetched from now on: the callback has waited for that, if it has ended. It may
+            # be undone by now.
             told = await unit.imports.get(int(imported))
-            if told is not None and told.rejected_file == file.id and told.ended:
+            if told is not None and told.rejected_file == file.id and told.ended_at is not None:
                 rejected = await unit.files.get(file.id)
                 await self._call_back(unit, company, told, rejected, now)
         return keys
@@ -109,9 +110,9 @@ class ImportQueue:
             )
             detail = f"version {rejected.version.number}"
             await unit.audit.add(entry(system(company), "link", rejected.id, "ok", now, detail))
-        event = f"import.{RESULTS[ended.state].lower()}"
-        body = payload(notification(ended, company, link))
-        await self._callbacks.submit(unit, company, ended.callback_url, event, body, subject(ended.number))
+        message = notification(ended, company, link)
+        event = f"import.{message['result'].lower()}"
+        await self._callbacks.submit(unit, company, ended.callback_url, event, payload(message), subject(ended.number))
 
 
 async def _enqueue(unit: Unit, kind: str, of: Import, now: datetime) -> None:

@@ -18,7 +18,7 @@ from typing import TypeAlias, TypeVar
 
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.importmodel import Import, ImportState, Progress, RowReport
+from loadingdock.core.importmodel import Import, ImportState, Progress, RowReport, finished
 from loadingdock.core.importports import ContactImporter, Loaded, Reported, Source
 from loadingdock.core.importqueue import ImportQueue, tell
 from loadingdock.core.importreports import Reports
@@ -237,8 +237,9 @@ class Run:
             if state is not None or reported is not None:
                 ended, keys = await self._with_files(unit, current, rejects, report, now)
             final = counts or current.counts
-            how = state or (ImportState.FINISHED_WITH_ERRORS if final.rejected else ImportState.FINISHED)
-            ended = replace(ended, state=how, counts=final, reason=reason, ended_at=now, undo_until=until)
+            ended = replace(
+                ended, state=state or finished(final), counts=final, reason=reason, ended_at=now, undo_until=until
+            )
             keys += await self._queue.close(unit, self._company, ended, now)
             keys += await self._queue.advance(unit, self._company, ended.table_number, now)
             return keys, ended
