@@ -20,9 +20,9 @@ from loadingdock.core import settings
 from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.importmodel import Asked, Import
 from loadingdock.core.importnotes import shown
-from loadingdock.core.importqueue import subject
+from loadingdock.core.importqueue import UNREAD, subject
 from loadingdock.core.imports import API
-from loadingdock.core.model import CallbackState, File, Principal, State
+from loadingdock.core.model import CallbackState, File, Principal
 from loadingdock.core.ports import Unit
 from loadingdock.core.uploads import Declaration
 
@@ -30,7 +30,6 @@ _PIECE = 1 << 20  # bytes read at once
 _PATIENCE = 0.5  # seconds in which a worker that runs somewhere has begun
 _GIVE_BACK = timedelta(seconds=2)  # for what else this process has begun by the time it ends
 _AFTERWARDS = 60.0  # seconds at most that an import's reports and callback are waited for
-_UNREAD = frozenset({State.RECEIVED, State.PROCESSING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +107,7 @@ async def readable(opened: System, operator: Principal, files: Iterable[File]) -
 
     async def over() -> bool:
         found = [await opened.services.files.get(operator, id, deleted=True) for id in ids]
-        return not any(file.state in _UNREAD for file in found)
+        return not any(file.state in UNREAD for file in found)
 
     async with _helping(opened) as begin:
         await _until(opened, operator, ids, over, begin)
@@ -139,7 +138,7 @@ async def _reported(opened: System, operator: Principal, of: Import, begin: Call
 
     async def over() -> bool:
         files = [await services.files.get(operator, id, deleted=True) for id in ids]
-        if any(file.state in _UNREAD for file in files):
+        if any(file.state in UNREAD for file in files):
             return False
         if of.callback_url is None:
             return True

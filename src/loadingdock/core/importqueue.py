@@ -25,7 +25,8 @@ READ, LOAD = "contacts:read", "contacts:load"
 IMPORT = "import"
 """The attribute by which a file of rejected records names its import."""
 _LINK_LIFE = timedelta(days=7)  # of the link to the rejected records: as long as Signature V4 allows
-_UNREAD = frozenset({State.RECEIVED, State.PROCESSING})
+UNREAD = frozenset({State.RECEIVED, State.PROCESSING})
+"""The states of a version that is being looked into."""
 
 
 def subject(number: int) -> str:
@@ -47,7 +48,7 @@ class ImportQueue:
                 await _enqueue(unit, UNDO_JOB, first, now)
                 break
             version = await unit.files.version(first.file_id, first.file_version)
-            if version is not None and version.state in _UNREAD:
+            if version is not None and version.state in UNREAD:
                 break
             if version is not None and version.state is State.READY:
                 await _enqueue(unit, JOB, first, now)
@@ -61,7 +62,7 @@ class ImportQueue:
         Returns keys of blobs to remove after the commit."""
         await self.leave(unit, company, ended, now)
         rejected = None if ended.rejected_file is None else await unit.files.get(ended.rejected_file)
-        if rejected is None or rejected.state not in _UNREAD:
+        if rejected is None or rejected.state not in UNREAD:
             await self._call_back(unit, company, ended, rejected, now)
         if await unit.attachments.remove(ended.file_id, subject(ended.number)):
             file = await unit.files.get(ended.file_id)

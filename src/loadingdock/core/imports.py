@@ -19,7 +19,7 @@ from loadingdock.core.errors import Conflict, DockError, NotFound, Unavailable
 from loadingdock.core.files import Files, require_readable
 from loadingdock.core.importmodel import APPLIED, Asked, Import, ImportState, Outcome, RowReport
 from loadingdock.core.importports import ContactImporter
-from loadingdock.core.importqueue import LOAD, READ, ImportQueue, subject, tell
+from loadingdock.core.importqueue import LOAD, READ, UNREAD, ImportQueue, subject, tell
 from loadingdock.core.loading import Load, Operation
 from loadingdock.core.model import Attachment, BlobRef, Company, File, Page, Principal, State
 from loadingdock.core.permissions import holds, permit
@@ -30,7 +30,6 @@ from loadingdock.core.signers import signer_id
 API = "contact-load"
 UNDOABLE = timedelta(days=7)
 _HEAD = 4 << 20  # bytes of a file that are looked at before it is taken: the header has to be in them
-_UNREAD = frozenset({State.RECEIVED, State.PROCESSING})
 
 
 _Changed: TypeAlias = tuple[Import, list[str]]
@@ -128,7 +127,7 @@ class Imports:
         permit(principal, "files:read")
         file = await self._files.get(principal, file_id)
         of = await self._files.version(file, version)
-        key = of.blob_key if of.state in _UNREAD and of.blob_key is not None else require_readable(of)
+        key = of.blob_key if of.state in UNREAD and of.blob_key is not None else require_readable(of)
         fresh = await self._prepared(principal, table, asked, key, file.name, of.size, callback_url=callback_url)
         now = self._clock.now()
         fresh = replace(fresh, file_id=file.id, file_version=of.number, created_at=now)

@@ -17,7 +17,7 @@ from typing import Any
 _LENGTH = struct.Struct(">I")
 _START = 30.0  # seconds until a child has imported its libraries, on a busy machine
 # What an interpreter needs to start where it is installed unusually. Everything else may hold secrets.
-_INHERITED = (
+INHERITED = (
     "HOME",
     "LANG",
     "LC_ALL",
@@ -159,7 +159,7 @@ class _Child:
 
     @classmethod
     async def start(cls, command: tuple[str, ...], limits: Limits) -> _Child:
-        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment["LOADINGDOCK_CHILD"] = json.dumps({**asdict(limits), "parent": os.getpid()})
         try:
             process = await asyncio.create_subprocess_exec(

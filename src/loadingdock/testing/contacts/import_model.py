@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadingdock.core.contactmodel import Column, Contact, ContactTable, Kind, Value
@@ -15,7 +15,7 @@ from loadingdock.core.importmodel import Asked, Outcome
 from loadingdock.core.loading import Counts, Ending, Load, Operation
 from loadingdock.testing.contacts.import_material import Importing, Imports, Watching
 from loadingdock.testing.contacts.load_material import Row
-from loadingdock.testing.contacts.load_model import Model
+from loadingdock.testing.contacts.load_model import QUIET, Model
 from loadingdock.testing.contacts.material import a_table, exported
 
 # What a file may hold in each column, and the values that those are; whatever is not here is none.
@@ -92,19 +92,11 @@ def _written(field: str, *, quoted: bool) -> str:
 
 
 _FIRST = 10_000_000  # numbers of loads: other suites use smaller ones in the same database
-_QUIET = settings(
-    deadline=None,
-    suppress_health_check=[
-        HealthCheck.function_scoped_fixture,  # each example has a table of its own
-        HealthCheck.differing_executors,  # each engine has a class of its own
-        HealthCheck.too_slow,
-    ],
-)
 
 
 class ImportModelContract(Importing):
     @given(data=st.data())
-    @settings(_QUIET, max_examples=5)
+    @settings(QUIET, max_examples=5)
     async def test_it_does_what_the_model_does(
         self, contacts: ContactStore, imports: Imports, data: st.DataObject
     ) -> None:
@@ -113,7 +105,7 @@ class ImportModelContract(Importing):
     @pytest.mark.slow
     @pytest.mark.timeout(900)
     @given(data=st.data())
-    @settings(_QUIET, max_examples=100)
+    @settings(QUIET, max_examples=100)
     async def test_it_always_does_what_the_model_does(
         self, contacts: ContactStore, imports: Imports, data: st.DataObject
     ) -> None:

@@ -136,7 +136,7 @@ def _loads(draw: st.DrawFn, table: ContactTable) -> tuple[Load, list[Row], int]:
     return load, rows, draw(st.integers(1, 12))
 
 
-_QUIET = settings(
+QUIET = settings(
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,  # each example has a table of its own
@@ -148,7 +148,7 @@ _QUIET = settings(
 
 class ModelContract(Runs):
     @given(data=st.data())
-    @settings(_QUIET, max_examples=12)
+    @settings(QUIET, max_examples=12)
     async def test_it_does_what_the_model_does(
         self, contacts: ContactStore, run: Run, loader: ContactLoader, data: st.DataObject
     ) -> None:
@@ -157,7 +157,7 @@ class ModelContract(Runs):
     @pytest.mark.slow
     @pytest.mark.timeout(600)
     @given(data=st.data())
-    @settings(_QUIET, max_examples=200)
+    @settings(QUIET, max_examples=200)
     async def test_it_always_does_what_the_model_does(
         self, contacts: ContactStore, run: Run, loader: ContactLoader, data: st.DataObject
     ) -> None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+from loadingdock.adapters.confined.pool import INHERITED
 from loadingdock.adapters.contacts.importing.messages import LENGTH, Message, error_of, framed, parsed
 from loadingdock.core.importports import Interrupted
 
@@ -24,22 +25,8 @@ _IDLE = 2  # children kept at most: each holds a hundred MiB
 _JOBS = 100  # of one child, whatever its libraries leak
 _LONGEST = 64 << 20  # bytes of a message: an undo's thousand rows of 16 KiB, however they are escaped
 _PIECE = 1 << 16
-# What an interpreter needs to start, and to find certificates and time zones. Everything else may hold secrets.
-_INHERITED = (
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LD_LIBRARY_PATH",
-    "PATH",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONTZPATH",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TMPDIR",
-    "TZ",
-)
+# Beside what an interpreter needs to start: to find certificates and time zones.
+_INHERITED = (*INHERITED, "PYTHONTZPATH", "SSL_CERT_DIR", "SSL_CERT_FILE")
 # Arrow's own pools keep what they once had, and glibc has an arena for each thread.
 _MEMORY = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "2"}
 
