@@ -49,9 +49,11 @@ class MakingContract:
         assert await exported(contacts, table) == list(put)
 
     async def test_many_may_make_tables_at_once(self, contacts: ContactStore) -> None:
-        tables = [a_table() for _ in range(4)]
-        await asyncio.gather(*(contacts.create(table) for table in tables for _ in range(2)))
-        assert await contacts.examine(1, tables) == ()
+        """The first ones of a company too: what they lie in is made for one of them."""
+        for company in range(1, 9):
+            tables = [a_table(company=company) for _ in range(4)]
+            await asyncio.gather(*(contacts.create(table) for table in tables for _ in range(2)))
+            assert await contacts.examine(company, tables) == ()
 
     @pytest.mark.security(31)
     @pytest.mark.parametrize("name", HOSTILE)

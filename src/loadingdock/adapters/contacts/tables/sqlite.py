@@ -15,7 +15,7 @@ import apsw
 
 from loadingdock.adapters.contacts.tables import cursors, former, plans
 from loadingdock.adapters.contacts.tables.inspecting import Made, compared, contradiction
-from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect
+from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect, make, remove
 from loadingdock.adapters.contacts.tables.statements import TABLES, Reading, Statement
 from loadingdock.adapters.records.sqlite.connection import refusal
 from loadingdock.adapters.records.tables import declared, of_declared
@@ -116,12 +116,7 @@ class SqliteContacts:
         await self._write(table.company_id, work)
 
     async def remove(self, company_id: int) -> None:
-        def work() -> None:
-            path = self.path(company_id)
-            for beside in ("", "-wal", "-shm"):
-                path.with_name(path.name + beside).unlink(missing_ok=True)
-
-        await self._thread(self._writers, work)
+        await self._thread(self._writers, partial(remove, self.path(company_id)))
 
     async def export(self, table: ContactTable, wanted: Wanted) -> AsyncGenerator[Sequence[Contact], None]:
         reading = Reading(TONGUE, table)
@@ -204,14 +199,9 @@ class SqliteContacts:
         path = self.path(company_id)
         if readonly and not path.exists():
             raise NotFound("table")
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = connect(path, readonly=readonly)
         if not readonly:
-            connection.execute(
-                f"CREATE TABLE IF NOT EXISTS {TABLES}"
-                " (number INTEGER PRIMARY KEY, version INTEGER NOT NULL, declared TEXT NOT NULL) STRICT"
-            )
-        return connection
+            make(path)
+        return connect(path, readonly=readonly)
 
     def _begin(self, table: ContactTable, statement: Statement) -> tuple[apsw.Connection, Iterator[Any]]:
         with _errors():

@@ -7,14 +7,16 @@ number of its smallest units. So each is compared as what it is, and nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import apsw
 
-from loadingdock.adapters.contacts.tables.statements import Tongue, quoted
+from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue, quoted
 from loadingdock.adapters.records.values import micros, moment
 from loadingdock.core.contactmodel import Column, Kind, Value
 
@@ -23,6 +25,7 @@ BUSY_MS = 10_000
 SETTINGS = ("trusted_schema = OFF", "journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 67108864")
 """Of every connection that writes."""
 _1970 = date(1970, 1, 1)
+_NEW = ".new-"  # and what tells it from others, while it is being made
 _COUNTED = {Kind.INTEGER, Kind.DECIMAL, Kind.BOOLEAN, Kind.DATE, Kind.DATETIME}
 
 
@@ -96,15 +99,45 @@ def _scale(column: Column) -> int:
 TONGUE: Tongue = _Sqlite()
 
 
+def make(path: Path) -> None:
+    """A company's file, if it has none. It has all that a file must have before it has its name: of two connections
+    to a new one, SQLite lets neither change the journal's mode, however long they would wait. Its folder is synced
+    with the log that the first transaction makes beside it."""
+    if path.exists():
+        return
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}{_NEW}{token_hex(8)}")
+    try:
+        connection = apsw.Connection(str(new))
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
+            connection.execute(
+                f"CREATE TABLE {TABLES}"
+                " (number INTEGER PRIMARY KEY, version INTEGER NOT NULL, declared TEXT NOT NULL) STRICT"
+            )
+        finally:
+            connection.close()
+        with suppress(FileExistsError):
+            path.hardlink_to(new)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def remove(path: Path) -> None:
+    """A company's file, and what lies beside it."""
+    for beside in ("", "-wal", "-shm"):
+        path.with_name(path.name + beside).unlink(missing_ok=True)
+    for left in path.parent.glob(f"{path.name}{_NEW}*"):  # by a crash
+        left.unlink(missing_ok=True)
+
+
 def connect(path: Path, *, readonly: bool = False) -> apsw.Connection:
     """No word in double quotes is ever taken for a text: https://sqlite.org/quirks.html#dblquote"""
-    flags = apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = apsw.Connection(str(path), flags=flags)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY if readonly else apsw.SQLITE_OPEN_READWRITE)
     connection.set_busy_timeout(BUSY_MS)
     for setting in (apsw.SQLITE_DBCONFIG_DQS_DML, apsw.SQLITE_DBCONFIG_DQS_DDL):
         connection.config(setting, 0)
     for spoken in SETTINGS[:1] if readonly else SETTINGS:
         connection.execute(f"PRAGMA {spoken}")
-    if not readonly and connection.pragma("application_id") != APPLICATION:
-        connection.pragma("application_id", APPLICATION)
     return connection
