@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from loadingdock.adapters.contacts.importing import ChildImporter
 from loadingdock.adapters.contacts.importing.children import Children, Place
+from loadingdock.adapters.contacts.importing.importer import ChildImporter
 from loadingdock.core.contactmodel import Column, Kind
 from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import InvalidInput

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadingdock.adapters.contacts.importing import ChildImporter
+from loadingdock.adapters.contacts.importing.importer import ChildImporter
 from loadingdock.adapters.contacts.importing.messages import asked_of, counts_of, load_of, of_counts
 from loadingdock.core.importmodel import ImportState, Progress, RowReport
 from loadingdock.core.importports import Reported, Source

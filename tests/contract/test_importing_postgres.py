@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from loadingdock.adapters.contacts.importing import ChildImporter
+from loadingdock.adapters.contacts.importing.importer import ChildImporter
 from loadingdock.adapters.contacts.tables.postgres import PostgresContacts
 from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.core.contactports import ContactStore

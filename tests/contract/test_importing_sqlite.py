@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from loadingdock.adapters.contacts.importing import ChildImporter
+from loadingdock.adapters.contacts.importing.importer import ChildImporter
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.core.contactports import ContactStore
 from loadingdock.core.importports import ContactImporter

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from loadingdock.adapters.blobs.local import LocalBlobs
-from loadingdock.adapters.contacts.importing import ChildImporter
+from loadingdock.adapters.contacts.importing.importer import ChildImporter
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.adapters.ratelimits import place
 from loadingdock.adapters.records.sqlite import SqliteRecords

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadingdock.adapters.contacts.importing import ChildImporter, messages
+from loadingdock.adapters.contacts.importing import messages
+from loadingdock.adapters.contacts.importing.importer import ChildImporter
 from loadingdock.adapters.contacts.importing.reports import shown
 from loadingdock.adapters.contacts.importing.rules import column_rules
 from loadingdock.adapters.contacts.reading.dialect import Dialect
