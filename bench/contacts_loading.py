@@ -31,8 +31,8 @@ from loadingdock.adapters.contacts.reading.reader import open_records
 from loadingdock.adapters.contacts.tables.postgres import PostgresContacts
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.adapters.records.postgres import PostgresRecords
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
 from loadingdock.core.loading import Counts, Load, Operation
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
 from loadingdock.testing.contacts.material import a_table
 from tests.engines import postgres
 

@@ -25,7 +25,8 @@ from rich.table import Table
 from bench.disk import disk
 from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.adapters.records.sqlite import SqliteRecords
-from loadingdock.core.model import Company, Job
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.jobs import Job
 from loadingdock.worker import Limits, Worker
 from tests.engines.postgres import Postgres, server
 

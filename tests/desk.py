@@ -16,10 +16,12 @@ from typing import TypeVar
 
 from loadingdock.bootstrap import System, system
 from loadingdock.core.administration import NewClient, operator
-from loadingdock.core.contactmodel import Contact, Value
-from loadingdock.core.importmodel import Import
-from loadingdock.core.model import Company, File, State
-from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import Contact, Value
+from loadingdock.core.model.files import File, State
+from loadingdock.core.model.imports import Import
+from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.ports.records import Unit
 from loadingdock.settings import Settings
 from loadingdock.web.services import Services
 

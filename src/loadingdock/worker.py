@@ -19,8 +19,9 @@ import structlog
 
 from loadingdock.core import settings
 from loadingdock.core.errors import DockError, Sealed, StorageFull, Unavailable
-from loadingdock.core.model import Job
-from loadingdock.core.ports import Clock, JobQueue
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.jobs import JobQueue
 from loadingdock.core.processing import Delayed, Lost, backoff
 from loadingdock.core.scratch import clear
 

@@ -17,8 +17,9 @@ from botocore.credentials import Credentials
 
 from loadingdock.adapters.presign import SigV4Presigner
 from loadingdock.core.administration import operator
-from loadingdock.core.model import Company, File
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File
+from loadingdock.core.ports.records import Unit
 from tests.service import Service, fresh_address
 
 USER = "anna"

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
 from tests.service import Service
 
 API = "/api/v1"

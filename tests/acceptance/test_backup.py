@@ -23,11 +23,14 @@ from loadingdock.adapters.clock import SystemClock
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.bootstrap import CONTACTS, DATABASE, FILES, System, system
 from loadingdock.core.administration import operator
-from loadingdock.core.contactmodel import Column, Contact
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import Conflict
-from loadingdock.core.model import Job, State
-from loadingdock.core.ports import Clock, JobQueue, Records
+from loadingdock.core.model.contacts import Column, Contact
+from loadingdock.core.model.files import State
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.jobs import JobQueue
+from loadingdock.core.ports.records import Records
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.uploads import Declaration
 from loadingdock.settings import Settings

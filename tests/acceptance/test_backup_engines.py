@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from loadingdock.core.administration import operator
-from loadingdock.core.model import Company, File
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File
 from tests.acceptance.test_backup_load import all_there, carried_out, command, load
 from tests.engines import absent
 from tests.engines.postgres import Postgres, postgres

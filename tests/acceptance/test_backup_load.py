@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import pytest
 
-from loadingdock.core.model import State
+from loadingdock.core.model.files import State
 from tests.faults.flows import FLOWS, Receipt
 from tests.service import PROGRAM, Desk, Service
 

@@ -12,8 +12,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.model import Callback, CallbackState, Company
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.callbacks import Callback, CallbackState
+from loadingdock.core.model.companies import Company
+from loadingdock.core.ports.records import Unit
 from loadingdock.web.services import Services
 from tests.acceptance.management import Office, office
 from tests.acceptance.operator import Operator

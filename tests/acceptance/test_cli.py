@@ -14,7 +14,7 @@ import pytest
 
 from loadingdock import __version__
 from loadingdock.core.administration import operator as acting
-from loadingdock.core.ports import Unit
+from loadingdock.core.ports.records import Unit
 from loadingdock.web.services import Services
 from tests.acceptance.operator import Operator
 

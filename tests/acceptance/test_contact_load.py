@@ -21,9 +21,9 @@ import pytest
 from loadingdock.core import contactspecs
 from loadingdock.core.administration import operator
 from loadingdock.core.contactvalues import Wanted
-from loadingdock.core.importmodel import Import, ImportState
 from loadingdock.core.loading import Counts
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.imports import Import, ImportState
 from loadingdock.web.services import Services
 from tests.acceptance.wires import answered, connected, statuses
 from tests.curl import curl

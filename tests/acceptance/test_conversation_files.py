@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from loadingdock.core.administration import operator
-from loadingdock.core.model import State
+from loadingdock.core.model.files import State
 from tests import samples
 from tests.curl import curl
 from tests.service import Desk, Service, fresh_address

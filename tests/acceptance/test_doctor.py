@@ -18,8 +18,9 @@ from loadingdock.cli import surroundings
 from loadingdock.core import diagnosis
 from loadingdock.core.diagnosis import Check, Grade, eicar
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import ExtractedText, ScanResult, Verdict
-from loadingdock.core.ports import Engine, Examination
+from loadingdock.core.model.processing import ExtractedText, ScanResult, Verdict
+from loadingdock.core.ports.examination import Examination
+from loadingdock.core.ports.processing import Engine
 from loadingdock.settings import Settings
 from tests.acceptance.operator import Operator, Said
 

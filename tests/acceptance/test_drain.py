@@ -20,8 +20,11 @@ import httpx
 import pytest
 
 from loadingdock.bootstrap import lifetime
-from loadingdock.core.model import File, JobState, Page, State
-from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.core.model.files import File, State
+from loadingdock.core.model.jobs import JobState
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.ports.records import Unit
 from loadingdock.settings import Settings
 from loadingdock.web.app import Application
 from loadingdock.web.services import Services

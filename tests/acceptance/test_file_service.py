@@ -16,7 +16,8 @@ from urllib.parse import parse_qs, quote, urlsplit
 import httpx
 import pytest
 
-from loadingdock.core.model import Company, State
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import State
 from tests import samples
 from tests.curl import curl
 from tests.service import PASSWORD, Desk, Login, Service

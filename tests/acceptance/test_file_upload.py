@@ -14,8 +14,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet
 
-from loadingdock.core.model import AuditEntry, Company, State
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import State
+from loadingdock.core.model.journal import AuditEntry
+from loadingdock.core.ports.records import Unit
 from tests import samples
 from tests.acceptance.links import code
 from tests.curl import curl

@@ -15,11 +15,15 @@ import pytest
 
 from loadingdock.bootstrap import CONTACTS, System, system
 from loadingdock.core.administration import operator
-from loadingdock.core.contactmodel import Column
 from loadingdock.core.errors import Rejected
 from loadingdock.core.inspection import Finding, Inspection, Problem, Progress
-from loadingdock.core.model import Company, File, State, Usage
-from loadingdock.core.ports import BlobStore, Clock, FileFilter, Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.contacts import Column
+from loadingdock.core.model.files import File, State
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.uploads import Declaration
 from loadingdock.settings import Settings
 from tests.acceptance.operator import Operator

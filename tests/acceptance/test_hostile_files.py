@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from loadingdock.core.model import File, State
+from loadingdock.core.model.files import File, State
 from tests import samples
 from tests.acceptance.ways import EVERY_WAY, MANAGEMENT, WAYS, Dock, Way
 from tests.service import Port, Service

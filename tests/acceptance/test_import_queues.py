@@ -16,17 +16,20 @@ import pytest
 from pydantic import SecretStr
 
 from loadingdock.bootstrap.running import System, system
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.diagnosis import eicar
 from loadingdock.core.errors import Conflict
 from loadingdock.core.importing import Importing
-from loadingdock.core.importmodel import Asked, Import, ImportState, Outcome
-from loadingdock.core.importports import ContactImporter, Loaded
 from loadingdock.core.importqueue import JOB, UNDO_JOB, ImportQueue
 from loadingdock.core.loading import Operation
-from loadingdock.core.model import Company, File, Job, Principal, PrincipalKind, Version
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
+from loadingdock.core.model.files import File, Version
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.model.imports import Asked, Import, ImportState, Outcome
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.imports import ContactImporter, Loaded
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.receiving import Declaration
 from loadingdock.settings import Settings

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from loadingdock.bootstrap import FILES
-from loadingdock.core.model import State
+from loadingdock.core.model.files import State
 from tests.acceptance.ways import MANAGEMENT, SIGNED_URL, WAYS, Dock
 from tests.service import Service
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from loadingdock.core.administration import operator
-from loadingdock.core.model import Usage
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Usage
+from loadingdock.core.ports.records import Unit
 from tests.acceptance.ways import CONVERSATION, FILE_SERVICE, FILE_UPLOAD, MANAGEMENT, SIGNED_URL, WAYS, Dock
 from tests.service import Service
 

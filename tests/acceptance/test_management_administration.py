@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from loadingdock.core.ports import Unit
+from loadingdock.core.ports.records import Unit
 from loadingdock.web.services import Services
 from tests import samples
 from tests.acceptance.management import API, Office, client, office

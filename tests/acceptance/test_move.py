@@ -25,7 +25,7 @@ from loadingdock.cli.move import _shown
 from loadingdock.core.administration import operator
 from loadingdock.core.contactchanges import Change, ColumnChange
 from loadingdock.core.errors import Conflict, Sealed
-from loadingdock.core.model import State
+from loadingdock.core.model.files import State
 from loadingdock.core.moving import Seal
 from loadingdock.settings import Settings
 from loadingdock.testing.contacts.material import EVERY, ROWS, contacts_of, exported, filled

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from loadingdock.core.administration import operator
-from loadingdock.core.model import File, State
+from loadingdock.core.model.files import File, State
 from loadingdock.core.uploads import Declaration
 from tests import samples
 from tests.acceptance.links import Holder, code, raw

@@ -17,7 +17,7 @@ from botocore.parsers import create_parser
 from botocore.session import Session
 
 from loadingdock.core.administration import operator
-from loadingdock.core.model import Acl, File, State
+from loadingdock.core.model.files import Acl, File, State
 from loadingdock.core.uploads import Declaration
 from tests import samples
 from tests.acceptance.links import Holder, Promise, code, raw

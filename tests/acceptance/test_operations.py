@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from loadingdock.core.model import State
+from loadingdock.core.model.files import State
 from tests.acceptance.ways import WAYS, Dock
 from tests.service import Service
 from tests.unit.fake_clamd import fake_clamd, finding

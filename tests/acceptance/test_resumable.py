@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from loadingdock.core.model import State
+from loadingdock.core.model.files import State
 from tests import samples
 from tests.acceptance.links import PARTIAL, Holder, Promise, code, raw
 from tests.service import Service

@@ -16,8 +16,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from loadingdock.core.model import Company, File, State
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.blobs import MIB, material
 from tests import samples
 from tests.desk import eventually

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from loadingdock.core.administration import operator
-from loadingdock.core.model import State
+from loadingdock.core.model.files import State
 from tests import samples
 from tests.acceptance.links import Holder
 from tests.curl import curl

@@ -16,9 +16,9 @@ from typing import Any
 import httpx
 import pytest
 
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
 from loadingdock.core.permissions import PERMISSIONS
-from loadingdock.core.ports import Unit
+from loadingdock.core.ports.records import Unit
 from loadingdock.web.dialect import discover
 from loadingdock.web.services import Services
 from tests import samples

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from loadingdock.core import types
-from loadingdock.core.model import Acl, File, State
+from loadingdock.core.model.files import Acl, File, State
 from tests.acceptance.links import code
 from tests.service import Service, fresh_address
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from loadingdock.core.contactmodel import Column, Kind, Value
+from loadingdock.core.model.contacts import Column, Kind, Value
 
 _TYPES = {
     Kind.INTEGER: pa.int64(),

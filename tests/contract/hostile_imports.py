@@ -8,11 +8,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from loadingdock.core.contactmodel import Column, Kind
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.importmodel import Asked
 from loadingdock.core.loading import Counts, Operation
+from loadingdock.core.model.contacts import Column, Kind
+from loadingdock.core.model.imports import Asked
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.import_material import Importing, Imports
 from loadingdock.testing.contacts.material import ROWS, a_table, exported, filled
 from tests.contract.hostile_names import NAMES

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loadingdock.core.contactchanges import ColumnChange
-from loadingdock.core.contactmodel import Column, Kind
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.model.contacts import Column, Kind
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.making import HOSTILE
 from loadingdock.testing.contacts.material import ROWS, a_table, change, exported, filled, found
 

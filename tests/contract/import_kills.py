@@ -17,12 +17,12 @@ import pytest_asyncio
 
 from loadingdock.adapters.contacts.importing.children import Children, Place
 from loadingdock.adapters.contacts.importing.importer import ChildImporter
-from loadingdock.core.contactmodel import Column, Kind
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.importmodel import Asked, ImportState
-from loadingdock.core.importports import Interrupted
 from loadingdock.core.loading import Counts, Operation
+from loadingdock.core.model.contacts import Column, Kind
+from loadingdock.core.model.imports import Asked, ImportState
+from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.ports.imports import Interrupted
 from loadingdock.testing.contacts.import_endings import ASKED, MANY, one
 from loadingdock.testing.contacts.import_material import Imports, Unhappy, Watching, lines
 from loadingdock.testing.contacts.material import a_table, exported

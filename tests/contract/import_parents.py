@@ -12,11 +12,11 @@ from pathlib import Path
 
 from loadingdock.adapters.contacts.importing.children import Place
 from loadingdock.adapters.contacts.importing.messages import of_asked, of_load
-from loadingdock.core.contactmodel import Column, Kind, Value
-from loadingdock.core.contactports import ContactStore
-from loadingdock.core.importmodel import Asked
-from loadingdock.core.importports import Source
 from loadingdock.core.loading import Counts, Ending, Load, Operation
+from loadingdock.core.model.contacts import Column, Kind, Value
+from loadingdock.core.model.imports import Asked
+from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.ports.imports import Source
 from loadingdock.testing.contacts.import_material import Imports, lines
 from loadingdock.testing.contacts.material import a_table, exported, filled
 from tests.contract.importing_parent import settled

@@ -14,9 +14,9 @@ from typing import Any
 
 from loadingdock.adapters.contacts.importing.importer import ChildImporter
 from loadingdock.adapters.contacts.importing.messages import asked_of, counts_of, load_of, of_counts
-from loadingdock.core.importmodel import ImportState, Progress, RowReport
-from loadingdock.core.importports import Reported, Source
 from loadingdock.core.loading import Counts
+from loadingdock.core.model.imports import ImportState, Progress, RowReport
+from loadingdock.core.ports.imports import Reported, Source
 from tests.contract.processes import importers
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from loadingdock.adapters.contacts.loading.loader import Loader
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
 from loadingdock.core.loading import Counts, Load, Operation
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
 from loadingdock.testing.contacts.material import a_table
 from tests.contract.batches import batch_of
 

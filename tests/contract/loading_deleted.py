@@ -9,9 +9,9 @@ from pathlib import Path
 
 import psycopg
 
-from loadingdock.core.contactmodel import Column
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import ContactLoader, Operation
+from loadingdock.core.model.contacts import Column
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.load_material import Run, Runs, a_load
 from loadingdock.testing.contacts.material import a_table, exported, filled
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from loadingdock.core.contactmodel import Value
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import Counts, Ending, Operation, Outcome
+from loadingdock.core.model.contacts import Value
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.load_material import Told
 from loadingdock.testing.contacts.material import exported, filled
 from tests.contract.loading_child import ROWS, loader, source, the_load, the_table

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from loadingdock.adapters.blobs.s3.place import Place
 from loadingdock.core.errors import NotFound
-from loadingdock.core.ports import BlobStore
+from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.testing.blobs import MIB, BlobStoreContract, OpenStore, get, keys, material, put, send, suspended
 from tests.contract.test_blobs_s3 import left, opener, place
 from tests.contract.test_blobs_s3_options import encryption, known_below_localhost

@@ -19,7 +19,7 @@ from loadingdock.adapters.blobs.s3 import writer as writing
 from loadingdock.adapters.blobs.s3.objects import Objects
 from loadingdock.adapters.blobs.s3.place import Place, parse, provider
 from loadingdock.core.errors import Conflict, Unavailable
-from loadingdock.core.ports import BlobStore
+from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.testing.blobs import MIB, BlobStoreContract, OpenStore, get, keys, material, put, send, suspended
 from tests.engines.seaweedfs import ACCESS_KEY, SECRET_KEY, S3Server, SeaweedFS, seaweedfs
 

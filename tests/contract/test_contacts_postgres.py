@@ -9,7 +9,7 @@ import pytest
 
 from loadingdock.adapters.contacts.tables.postgres import PostgresContacts
 from loadingdock.adapters.records.postgres import PostgresRecords
-from loadingdock.core.contactports import ContactStore
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts import ContactContract
 from tests.contract.hostile_names import HostileNames
 from tests.engines.postgres import Postgres, postgres

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
-from loadingdock.core.contactports import ContactStore
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts import ContactContract
 from tests.contract.hostile_names import HostileNames
 

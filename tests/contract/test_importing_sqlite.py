@@ -10,8 +10,8 @@ import pytest_asyncio
 
 from loadingdock.adapters.contacts.importing.importer import ChildImporter
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
-from loadingdock.core.contactports import ContactStore
-from loadingdock.core.importports import ContactImporter
+from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.ports.imports import ContactImporter
 from loadingdock.testing.contacts.importing import ImportingContract
 from tests.contract.hostile_imports import HostileImports
 from tests.contract.import_files import packed

@@ -10,8 +10,8 @@ import pytest
 from loadingdock.adapters.contacts.loading.postgres import PostgresLoader
 from loadingdock.adapters.contacts.tables.postgres import PostgresContacts
 from loadingdock.adapters.records.postgres import PostgresRecords
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import ContactLoader
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
 from tests.contract import batches
 from tests.contract.loading_deleted import DeletedContacts

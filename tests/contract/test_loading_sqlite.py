@@ -9,8 +9,8 @@ import pytest
 
 from loadingdock.adapters.contacts.loading.sqlite import SqliteLoader
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import ContactLoader
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
 from tests.contract import batches
 from tests.contract.loading_deleted import DeletedContacts

@@ -19,12 +19,13 @@ from loadingdock.adapters.moving.sqlite import SqliteDatabase
 from loadingdock.adapters.moving.tables import Database, Row, Session, Table, Value, ordered, rows
 from loadingdock.adapters.records.queries import migrations
 from loadingdock.bootstrap import System, system
-from loadingdock.core.contactmodel import Contact, ContactTable
 from loadingdock.core.contactmoving import TableCarrier
 from loadingdock.core.errors import Conflict, Sealed
-from loadingdock.core.model import AuditEntry, Company
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import Contact, ContactTable
+from loadingdock.core.model.journal import AuditEntry
 from loadingdock.core.moving import Seal
-from loadingdock.core.ports import Unit
+from loadingdock.core.ports.records import Unit
 from loadingdock.settings import Settings
 from loadingdock.testing.contacts.material import EVERY, ROWS, a_table, exported, filled
 from loadingdock.testing.records.imports import an_import

@@ -9,7 +9,7 @@ import pytest
 
 from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.core.errors import Conflict
-from loadingdock.core.model import Usage
+from loadingdock.core.model.companies import Usage
 from loadingdock.testing.records.store import NOW, SOON, Store
 from tests.contract.test_postgres import opened
 from tests.engines.pgbouncer import pgbouncer

@@ -15,8 +15,9 @@ from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.adapters.records.postgres.connection import conninfo, where
 from loadingdock.adapters.records.postgres.schema import known_version
 from loadingdock.core.errors import Conflict, InvalidInput, Unavailable
-from loadingdock.core.model import JobState, Usage
-from loadingdock.core.ports import Connections, Unit
+from loadingdock.core.model.companies import Usage
+from loadingdock.core.model.jobs import JobState
+from loadingdock.core.ports.records import Connections, Unit
 from loadingdock.testing.jobs.asking import claim, enqueue
 from loadingdock.testing.records.identity import a_key, a_user
 from loadingdock.testing.records.store import NOW, SOON, Store, an_entry

@@ -13,7 +13,7 @@ import pytest_asyncio
 from loadingdock.adapters.scanners.circuit import Policy
 from loadingdock.adapters.scanners.pool import ClamdScanner
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import ScanResult, Verdict
+from loadingdock.core.model.processing import ScanResult, Verdict
 from loadingdock.testing.scanners import ScannerContract, body
 from tests import samples
 from tests.engines.clamd import ENTRY, SCAN, STREAM, Clamd, clamd

@@ -12,7 +12,7 @@ import pytest
 
 from loadingdock.adapters.scanners.examination import age
 from loadingdock.adapters.scanners.pool import ClamdScanner
-from loadingdock.core.model import Verdict
+from loadingdock.core.model.processing import Verdict
 from loadingdock.testing.scanners import body
 from tests import samples
 from tests.engines.clamd import ENTRY, STREAM, Clamd, clamd

@@ -11,7 +11,7 @@ import pytest_asyncio
 from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.adapters.scanners.local import LocalScanner
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import Verdict
+from loadingdock.core.model.processing import Verdict
 from loadingdock.testing.scanners import ScannerContract, body
 from tests import samples
 

@@ -21,8 +21,8 @@ from joserfc.jws import JWSRegistry
 from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.adapters.tokens import JwtTokens, OutsideIssuer
 from loadingdock.core.errors import Unauthenticated, Unavailable
-from loadingdock.core.model import SigningKey
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.identity import SigningKey
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.clock import SetClock
 from loadingdock.testing.identity import MINUTE, TokensContract
 

@@ -12,8 +12,11 @@ from collections.abc import Iterable, Mapping
 import pytest
 
 from loadingdock.core.errors import DockError
-from loadingdock.core.model import AuditEntry, Company, Event, Job, JobState, State
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import State
+from loadingdock.core.model.jobs import Job, JobState
+from loadingdock.core.model.journal import AuditEntry, Event
+from loadingdock.core.ports.records import Unit
 from loadingdock.web.services import Services
 from tests.desk import Desk
 from tests.faults.flows import Receipt

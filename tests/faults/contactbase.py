@@ -12,8 +12,8 @@ import apsw
 import psycopg
 
 from loadingdock.bootstrap import CONTACTS, DATABASE
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.loading import Counts
+from loadingdock.core.model.contacts import ContactTable
 from tests.engines.postgres import Postgres, name_of
 from tests.service import Service
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import httpx
 
-from loadingdock.core.model import Company, File, State
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State
 from tests.samples import eicar, png
 from tests.service import Desk
 

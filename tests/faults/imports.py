@@ -15,12 +15,14 @@ from functools import cached_property
 import psycopg
 
 from loadingdock.core.administration import operator
-from loadingdock.core.contactmodel import Column, ContactTable, Kind, Value
-from loadingdock.core.importmodel import Asked, Import, ImportState, Outcome, RowReport
 from loadingdock.core.importqueue import IMPORT
 from loadingdock.core.imports import API
 from loadingdock.core.loading import Counts, Operation
-from loadingdock.core.model import Company, JobState, State
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import Column, ContactTable, Kind, Value
+from loadingdock.core.model.files import State
+from loadingdock.core.model.imports import Asked, Import, ImportState, Outcome, RowReport
+from loadingdock.core.model.jobs import JobState
 from loadingdock.core.receiving import Declaration
 from loadingdock.web.services import Services
 from tests.desk import Desk

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
 from tests.engines.link import Link, link
 from tests.engines.postgres import Postgres, server
 from tests.engines.seaweedfs import SeaweedFS

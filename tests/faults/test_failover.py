@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
 from tests.engines.postgres import Postgres, server
 from tests.faults.check import fsck, once, verify
 from tests.faults.flows import flows

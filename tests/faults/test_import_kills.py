@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import pytest
 
-from loadingdock.core.importmodel import Import, ImportState
+from loadingdock.core.model.imports import Import, ImportState
 from tests.contract.processes import Watched, importers
 from tests.desk import Desk
 from tests.engines.postgres import Postgres, server

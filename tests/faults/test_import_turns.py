@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from loadingdock.core.administration import operator
-from loadingdock.core.importmodel import ImportState
 from loadingdock.core.loading import Counts
+from loadingdock.core.model.imports import ImportState
 from tests.contract.processes import importers
 from tests.desk import eventually
 from tests.faults.check import events_of, fsck, jobs_of

@@ -19,7 +19,8 @@ import pytest
 
 from loadingdock.adapters.moving.postgres import PostgresDatabase
 from loadingdock.bootstrap import DATABASE
-from loadingdock.core.model import Company, File
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File
 from tests.acceptance.links import PARTIAL, Holder
 from tests.desk import Desk, eventually
 from tests.engines.postgres import Postgres, postgres

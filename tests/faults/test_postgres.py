@@ -14,8 +14,8 @@ import pytest
 from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.adapters.records.postgres.schema import known_version
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import Company, Usage
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SOON, Store, a_file
 from tests.desk import eventually
 from tests.engines.postgres import Postgres, name_of, server

@@ -11,7 +11,8 @@ from datetime import timedelta
 
 import pytest
 
-from loadingdock.core.model import Company, Job
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.jobs import Job
 from tests.desk import eventually
 from tests.faults.check import fsck, jobs_of, once, verify
 from tests.faults.fleet import Fleet, Worker

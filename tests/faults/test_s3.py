@@ -17,7 +17,8 @@ from loadingdock.adapters.blobs.s3 import S3Blobs, staging
 from loadingdock.adapters.blobs.s3.multipart import Multipart
 from loadingdock.adapters.blobs.s3.place import Place, parse, provider
 from loadingdock.core.errors import Conflict, NotFound, Unavailable
-from loadingdock.core.model import BlobRef, Company
+from loadingdock.core.model.blobs import BlobRef
+from loadingdock.core.model.companies import Company
 from loadingdock.testing.blobs import MIB, get, keys, material, put, send, suspended
 from tests.engines.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
 from tests.faults.check import fsck, once, verify

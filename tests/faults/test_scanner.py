@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
 from tests.acceptance.management import client
 from tests.desk import eventually
 from tests.engines.clamd import STREAM, Clamd

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import pytest
 
-from loadingdock.core.model import State
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.files import State
+from loadingdock.core.ports.records import Unit
 from tests.acceptance.management import client
 from tests.acceptance.test_management_events import follow
 from tests.desk import eventually

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
-from loadingdock.core.model import Company, File, JobState, State
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State
+from loadingdock.core.model.jobs import JobState
+from loadingdock.core.ports.records import Unit
 from loadingdock.web.services import Services
 from tests.desk import Desk, eventually
 from tests.engines.postgres import Postgres, name_of

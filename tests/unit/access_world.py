@@ -15,8 +15,10 @@ from loadingdock.adapters.tokens import JwtTokens
 from loadingdock.core import settings
 from loadingdock.core.access import Access, AccessSettings
 from loadingdock.core.administration import Administration, operator
-from loadingdock.core.model import AuditEntry, Company, Principal
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.journal import AuditEntry
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.clock import SetClock
 
 ISSUER = "https://files.example.com"

@@ -13,7 +13,7 @@ import pytest
 from loadingdock.core.administration import operator
 from loadingdock.core.credentials import digest
 from loadingdock.core.errors import Forbidden, InvalidInput, RateLimited, Unauthenticated
-from loadingdock.core.model import PrincipalKind
+from loadingdock.core.model.identity import PrincipalKind
 from tests.unit.access_world import ADDRESS, World, world
 
 SECOND = timedelta(seconds=1)

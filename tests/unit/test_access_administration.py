@@ -11,7 +11,7 @@ import pytest
 
 from loadingdock.core.administration import operator
 from loadingdock.core.errors import AlreadyExists, DockError, Forbidden, InvalidInput, NotFound, Unauthenticated
-from loadingdock.core.model import Principal, PrincipalKind
+from loadingdock.core.model.identity import Principal, PrincipalKind
 from loadingdock.core.settings import MAX_SIZE, QUOTA_FILES, RATE_LIMIT, UNSCANNABLE
 from tests.unit.access_world import World, world
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from loadingdock.core import settings
 from loadingdock.core.audit import claimed, entry, escaped
 from loadingdock.core.errors import Forbidden, InvalidInput
-from loadingdock.core.model import Company, Principal, PrincipalKind
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import Principal, PrincipalKind
 from loadingdock.core.permissions import GROUPS, PERMISSIONS, expand, holds, intersect, parse_grants, permit
 from loadingdock.testing.clock import SetClock
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from loadingdock.adapters.presign import SigV4Presigner
 from loadingdock.core.administration import operator
 from loadingdock.core.errors import Forbidden
-from loadingdock.core.model import Company, Principal, PrincipalKind
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import Principal, PrincipalKind
 from loadingdock.core.permissions import permit
 from loadingdock.core.signers import Signer, read_signer, signer_id
 from loadingdock.testing.clock import SetClock

@@ -25,7 +25,8 @@ from loadingdock.core.errors import (
     QuotaExceeded,
     TooLarge,
 )
-from loadingdock.core.model import File, Principal, State, Upload
+from loadingdock.core.model.files import File, State, Upload
+from loadingdock.core.model.identity import Principal
 from loadingdock.core.turns import Turns
 from loadingdock.core.uploads import Declaration
 from loadingdock.settings import Settings

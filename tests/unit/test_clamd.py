@@ -16,7 +16,7 @@ from loadingdock.adapters.scanners.circuit import Policy
 from loadingdock.adapters.scanners.clamd import MAX_REPLY, classify
 from loadingdock.adapters.scanners.pool import ClamdScanner
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import ScanResult, Verdict
+from loadingdock.core.model.processing import ScanResult, Verdict
 from loadingdock.testing.scanners import body
 from tests import samples
 from tests.unit import fake_clamd as fake

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadingdock.core import settings
-from loadingdock.core.model import CompanySetting
+from loadingdock.core.model.companies import CompanySetting
 from loadingdock.web.dialect import discover
 
 KNOWN = {one.key: one for one in (*settings.CORE, *(one for dialect in discover() for one in dialect.settings))}

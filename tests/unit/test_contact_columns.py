@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from loadingdock.adapters.records.tables import declared, of_declared
 from loadingdock.core.contactchanges import Change, ColumnChange, altered
-from loadingdock.core.contactmodel import Column, ContactTable, Kind, checked
 from loadingdock.core.contactspecs import column
 from loadingdock.core.contactvalues import after_prefix, parsed, records, spelled, wanted
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.model.contacts import Column, ContactTable, Kind, checked
 from loadingdock.testing.contacts.material import NOW, a_table, contacts_of
 
 OPTIONS = st.fixed_dictionaries(

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.importmodel import Asked
 from loadingdock.core.loading import Operation
+from loadingdock.core.model.imports import Asked
 from loadingdock.dialects.contact_load import wire
 from loadingdock.dialects.contact_load.fields import CALLBACK, WIRE_NAMES, Wanted, wanted
 from loadingdock.web.multipart import Form

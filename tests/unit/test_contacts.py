@@ -14,12 +14,12 @@ from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.core.administration import operator
 from loadingdock.core.contactchanges import Change, ColumnChange
-from loadingdock.core.contactmodel import Column, Contact, ContactTable, Kind
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import AlreadyExists, Forbidden, InvalidInput, NotFound, StorageFull
-from loadingdock.core.model import Principal
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.contacts import Column, Contact, ContactTable, Kind
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.clock import SetClock
 
 COLUMNS = (Column("NAME", max=80), Column("AGE", Kind.INTEGER))

@@ -24,17 +24,11 @@ from loadingdock.core.administration import operator
 from loadingdock.core.callbacks import JOB, KEPT, LIFE, OVERLAP, Callbacks, masked, payload
 from loadingdock.core.delivery import LONGEST, Delivery, headers, pause, sign
 from loadingdock.core.errors import Forbidden, InvalidInput, NotFound
-from loadingdock.core.model import (
-    Attempt,
-    Callback,
-    CallbackSecret,
-    CallbackState,
-    Company,
-    Job,
-    Principal,
-    PrincipalKind,
-)
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.callbacks import Attempt, Callback, CallbackSecret, CallbackState
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.processing import Delayed, Lost
 from loadingdock.testing.clock import SetClock
 from loadingdock.testing.records.store import HOUR, MINUTE, SECOND

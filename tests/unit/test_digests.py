@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.model import Digest
+from loadingdock.core.model.blobs import Digest
 from loadingdock.web.digests import claimed_digests
 
 BODY = b'{"hello": "world"}\n'

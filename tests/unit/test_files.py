@@ -14,8 +14,10 @@ import pytest
 from loadingdock.bootstrap import system
 from loadingdock.core.administration import operator
 from loadingdock.core.errors import Conflict, Gone, InvalidInput, NotFound, StillProcessing
-from loadingdock.core.model import File, Principal, State, Usage
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Usage
+from loadingdock.core.model.files import File, State
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.uploads import Declaration
 from loadingdock.settings import Settings
 from loadingdock.web.services import Services

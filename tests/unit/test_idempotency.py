@@ -16,8 +16,9 @@ from starlette.responses import Response
 
 from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.core.errors import KeyReused, RequestInProgress
-from loadingdock.core.model import Company, Principal, PrincipalKind
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.ports.records import Unit
 from loadingdock.web import idempotency
 from loadingdock.web.idempotency import HOLD, attempt
 from loadingdock.web.services import Services

@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from loadingdock.adapters.blobs.local import LocalBlobs
 from loadingdock.core.errors import NotFound
 from loadingdock.core.files import Content
-from loadingdock.core.model import File, State, Version
+from loadingdock.core.model.files import File, State, Version
 from loadingdock.testing.blobs import MIB, material, put
 from loadingdock.web.ranges import content_response
 from tests.unit.bodies import request

@@ -12,8 +12,9 @@ import pytest
 
 from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.core.errors import InvalidInput, NotFound, StorageFull, Unavailable
-from loadingdock.core.model import Company, StoredResponse, Usage
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.journal import StoredResponse
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, NOW, SOON
 from tests.unit.sqlite_disk import Disk
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 from loadingdock.core.errors import InvalidInput, LengthMismatch, TooLarge
-from loadingdock.core.model import Upload
+from loadingdock.core.model.files import Upload
 from loadingdock.web.resumable import Fields, length_of, limits
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

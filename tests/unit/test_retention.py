@@ -18,8 +18,10 @@ from loadingdock.core import settings
 from loadingdock.core.administration import operator
 from loadingdock.core.errors import ClientGone, Gone, LinkExpired, NotFound
 from loadingdock.core.files import Files
-from loadingdock.core.model import Company, File, Principal, State, Upload, Usage
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.files import File, State, Upload
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.receiving import Batches, Declaration
 from loadingdock.core.retention import Lifetimes, Retention
 from loadingdock.core.uploads import Uploads

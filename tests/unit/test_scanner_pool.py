@@ -17,7 +17,7 @@ from loadingdock.adapters.scanners.pool import ClamdScanner, addresses
 from loadingdock.core.diagnosis import Grade
 from loadingdock.core.diagnosis import scanner as diagnosis
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import ScanResult, Verdict
+from loadingdock.core.model.processing import ScanResult, Verdict
 from loadingdock.testing.scanners import OnceOnly, body
 from tests import samples
 from tests.unit import fake_clamd as fake

@@ -12,8 +12,8 @@ import pytest
 from loadingdock import worker
 from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.core.errors import NotFound, StorageFull, Unavailable
-from loadingdock.core.model import Job, JobState
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.jobs import Job, JobState
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.processing import Delayed
 from loadingdock.testing.clock import SetClock
 from loadingdock.testing.records.store import HOUR, MINUTE, SECOND, Store

@@ -13,7 +13,7 @@ import httpx
 
 from loadingdock.core import contactspecs
 from loadingdock.core.administration import operator
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
 from loadingdock.web.dialect import Dialect
 from tests.service import PASSWORD, Service
 from tests.wire import failing

@@ -18,7 +18,7 @@ from joserfc.jwk import JWKRegistry, Key, KeySet
 
 from loadingdock.core.errors import InvalidInput, Unavailable
 from loadingdock.core.permissions import parse_grants
-from loadingdock.core.ports import Clock
+from loadingdock.core.ports.clock import Clock
 
 if TYPE_CHECKING:
     import httpx  # who trusts no outside issuer need not wait for it at every start

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 from loadingdock.core.errors import Forbidden, LinkExpired
-from loadingdock.core.ports import SignedRequest
+from loadingdock.core.ports.presigning import SignedRequest
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED = "UNSIGNED-PAYLOAD"

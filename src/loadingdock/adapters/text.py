@@ -7,7 +7,7 @@ from pathlib import Path
 from loadingdock.adapters.confined import ChildFailed, ChildUnavailable, Limits, Pool
 from loadingdock.core import types
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import ExtractedText
+from loadingdock.core.model.processing import ExtractedText
 
 EXTRACTABLE = frozenset({"application/pdf", types.DOCX, types.XLSX, "text/csv", "text/plain"})
 _WIDEST = 6  # bytes of a character in an answer: "\u0000"

@@ -20,9 +20,11 @@ from joserfc.jws import JWSRegistry
 from loadingdock.adapters.issuers import IssuerKeys, OutsideIssuer, key_client
 from loadingdock.core.credentials import LONGEST_TTL
 from loadingdock.core.errors import Unauthenticated
-from loadingdock.core.model import SigningKey
+from loadingdock.core.model.identity import SigningKey
 from loadingdock.core.permissions import expand, intersect
-from loadingdock.core.ports import Clock, Records, TokenClaims, Unit
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.identity import TokenClaims
+from loadingdock.core.ports.records import Records, Unit
 
 __all__ = ["JwtTokens", "OutsideIssuer"]
 

@@ -16,15 +16,11 @@ from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.adapters.scanners.local import LocalScanner
 from loadingdock.adapters.scanners.pool import ClamdScanner, addresses
 from loadingdock.adapters.tokens import OutsideIssuer
-from loadingdock.core.contactports import ContactStore
-from loadingdock.core.importports import ContactImporter
-from loadingdock.core.ports import (
-    BlobStore,
-    Inbox,
-    Records,
-    Scanner,
-    Unit,
-)
+from loadingdock.core.ports.blobs import BlobStore, Inbox
+from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.ports.imports import ContactImporter
+from loadingdock.core.ports.processing import Scanner
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.settings import Settings, WrongSetting
 from loadingdock.web import metrics
 

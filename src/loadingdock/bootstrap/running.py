@@ -36,27 +36,22 @@ from loadingdock.core.administration import Administration
 from loadingdock.core.arrivals import JOB, Arrivals, Notices
 from loadingdock.core.callbacks import JOB as CALLBACK
 from loadingdock.core.callbacks import Callbacks
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.delivery import Delivery
 from loadingdock.core.files import Files
 from loadingdock.core.importing import Importing
-from loadingdock.core.importports import ContactImporter
 from loadingdock.core.importqueue import JOB as IMPORT
 from loadingdock.core.importqueue import UNDO_JOB as UNDO
 from loadingdock.core.importqueue import ImportQueue
 from loadingdock.core.imports import Imports
 from loadingdock.core.links import Links
-from loadingdock.core.ports import (
-    BlobStore,
-    CallbackSender,
-    Inbox,
-    JobQueue,
-    Records,
-    Scanner,
-    TextExtractor,
-    TypeDetector,
-)
+from loadingdock.core.ports.blobs import BlobStore, Inbox
+from loadingdock.core.ports.callbacks import CallbackSender
+from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.ports.imports import ContactImporter
+from loadingdock.core.ports.jobs import JobQueue
+from loadingdock.core.ports.processing import Scanner, TextExtractor, TypeDetector
+from loadingdock.core.ports.records import Records
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.retention import Lifetimes, Retention
 from loadingdock.core.uploads import Uploads

@@ -11,7 +11,9 @@ from loadingdock.cli.output import CommandFailed, Json, answer, table, time
 
 if TYPE_CHECKING:
     from loadingdock.core.callbacks import NewSecret
-    from loadingdock.core.model import Attempt, Callback, Company, Principal
+    from loadingdock.core.model.callbacks import Attempt, Callback
+    from loadingdock.core.model.companies import Company
+    from loadingdock.core.model.identity import Principal
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Callbacks: what became of them, and once more.", no_args_is_help=True)
@@ -29,7 +31,7 @@ def list_callbacks(
     as_json: Json = False,
 ) -> None:
     """List a company's callbacks."""
-    from loadingdock.core.model import CallbackState
+    from loadingdock.core.model.callbacks import CallbackState
 
     states = [known.value for known in CallbackState]
     if state is not None and state not in states:

@@ -12,7 +12,8 @@ from loadingdock.cli.output import CommandFailed, Json, answer, table
 
 if TYPE_CHECKING:
     from loadingdock.core.administration import NewClient
-    from loadingdock.core.model import Company, OAuthClient
+    from loadingdock.core.model.companies import Company
+    from loadingdock.core.model.identity import OAuthClient
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="OAuth clients (client credentials).", no_args_is_help=True)

@@ -12,7 +12,7 @@ from loadingdock.cli.output import Json, answer, table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from loadingdock.core.model import Company, CompanySetting
+    from loadingdock.core.model.companies import Company, CompanySetting
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Companies (tenants) and their settings.", no_args_is_help=True)

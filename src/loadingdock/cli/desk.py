@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from loadingdock.bootstrap import System
-    from loadingdock.core.model import Company, Principal
+    from loadingdock.core.model.companies import Company
+    from loadingdock.core.model.identity import Principal
     from loadingdock.settings import Settings
     from loadingdock.web.services import Services
 

@@ -17,13 +17,15 @@ from loadingdock.cli.desk import with_system
 from loadingdock.cli.output import CommandFailed, bar
 from loadingdock.cli.progress import drawn
 from loadingdock.core import settings
-from loadingdock.core.contactmodel import ContactTable
-from loadingdock.core.importmodel import Asked, Import
 from loadingdock.core.importnotes import shown
 from loadingdock.core.importqueue import UNREAD, subject
 from loadingdock.core.imports import API
-from loadingdock.core.model import CallbackState, File, Principal
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.callbacks import CallbackState
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.files import File
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.imports import Asked, Import
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.uploads import Declaration
 
 _PIECE = 1 << 20  # bytes read at once

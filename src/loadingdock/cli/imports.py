@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from loadingdock.bootstrap import System
-    from loadingdock.core.importmodel import RowReport
     from loadingdock.core.imports import Part
-    from loadingdock.core.model import Principal
+    from loadingdock.core.model.identity import Principal
+    from loadingdock.core.model.imports import RowReport
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Files of contacts loaded into tables.", no_args_is_help=True)
@@ -95,12 +95,13 @@ def run(
     One import into a table waits for those that came before it. Ctrl-C ends the waiting, not the import.
     """
     from loadingdock.cli import importing
-    from loadingdock.core import importmodel, loading
+    from loadingdock.core import loading
+    from loadingdock.core.model.imports import Asked
 
     async def submit(opened: System) -> importing.Submitted:
         operator, found = await table_of(opened.services, company, code)
         known = [column.name for column in found.visible]
-        asked = importmodel.Asked(
+        asked = Asked(
             operation=loading.Operation(operation.value),
             separator={"TAB": "\t", "\\t": "\t"}.get(separator, separator),
             quote=quote,
@@ -125,8 +126,8 @@ def list_imports(
     as_json: Json = False,
 ) -> None:
     """List a company's imports."""
-    from loadingdock.core.importmodel import ImportState
     from loadingdock.core.importnotes import shown
+    from loadingdock.core.model.imports import ImportState
 
     states = [known.value for known in ImportState]
     if state is not None and state not in states:
@@ -186,12 +187,12 @@ def rejects(
         of_all = Part.LEFT if outcome is Outcome.LEFT else Part.REPORT
         with_system(lambda opened: _write(opened, number, Part.REJECTS if as_csv else of_all))
         return
-    from loadingdock.core import importmodel
     from loadingdock.core.importnotes import rejects as said
+    from loadingdock.core.model.imports import Outcome as RowOutcome
 
     async def work(services: Services) -> tuple[RowReport, ...]:
         operator = await _operator(services, number)
-        page = await services.imports.rows(operator, number, outcome=importmodel.Outcome(outcome.value), limit=1000)
+        page = await services.imports.rows(operator, number, outcome=RowOutcome(outcome.value), limit=1000)
         return page.items
 
     table(

@@ -10,7 +10,7 @@ from loadingdock.cli.desk import with_services
 from loadingdock.cli.output import CommandFailed, Json, answer, table
 
 if TYPE_CHECKING:
-    from loadingdock.core.model import Job
+    from loadingdock.core.model.jobs import Job
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Jobs: what waits, runs or was given up.", no_args_is_help=True)
@@ -23,7 +23,7 @@ def list_jobs(
     as_json: Json = False,
 ) -> None:
     """List jobs; those that were given up if no state is named."""
-    from loadingdock.core.model import JobState
+    from loadingdock.core.model.jobs import JobState
 
     states = [known.value for known in JobState]
     if state not in {*states, "all"}:

@@ -12,7 +12,8 @@ from loadingdock.cli.output import CommandFailed, Json, answer, table
 
 if TYPE_CHECKING:
     from loadingdock.core.administration import NewKey
-    from loadingdock.core.model import ApiKey, Company
+    from loadingdock.core.model.companies import Company
+    from loadingdock.core.model.identity import ApiKey
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="API keys.", no_args_is_help=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from loadingdock.core.importmodel import ENDED
+from loadingdock.core.model.imports import ENDED
 
 _EVERY = 10.0  # seconds between two lines of one state
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from loadingdock.core.contactchanges import Change
-    from loadingdock.core.contactmodel import Contact, ContactTable
     from loadingdock.core.contactvalues import Wanted
-    from loadingdock.core.model import Principal
+    from loadingdock.core.model.contacts import Contact, ContactTable
+    from loadingdock.core.model.identity import Principal
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Contact tables and their columns.", no_args_is_help=True)
@@ -281,7 +281,7 @@ def _wanted(of: ContactTable, where: list[str] | None, search: str | None) -> Wa
 
 def names_of(typed: list[str] | None, names: Sequence[str]) -> tuple[str, ...]:
     """A name that holds a `;` itself is one name, if there is such a column."""
-    from loadingdock.core.contactmodel import folded
+    from loadingdock.core.model.contacts import folded
 
     known = {folded(name) for name in names}
     found: list[str] = []
@@ -296,8 +296,8 @@ def _change(
     from dataclasses import replace
 
     from loadingdock.core.contactchanges import Change, ColumnChange, redeclared
-    from loadingdock.core.contactmodel import folded
     from loadingdock.core.contactspecs import column as spec
+    from loadingdock.core.model.contacts import folded
 
     known = {folded(column.name): column.name for column in found.columns}
     changes: dict[str, ColumnChange] = {}

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from loadingdock.core.administration import Administration
-    from loadingdock.core.model import Company, Principal, User
+    from loadingdock.core.model.companies import Company
+    from loadingdock.core.model.identity import Principal, User
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Users who log in with name and password (Basic).", no_args_is_help=True)

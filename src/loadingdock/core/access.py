@@ -18,9 +18,14 @@ from loadingdock.core.audit import claimed, entry, escaped
 from loadingdock.core.credentials import Memory, Throttle, Verified, digest, legacy_form, normal_name, normal_password
 from loadingdock.core.directory import Directory, client_principal, user_principal
 from loadingdock.core.errors import Forbidden, InvalidInput, RateLimited, Unauthenticated
-from loadingdock.core.model import AuditEntry, Company, OAuthClient, Principal, User
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import OAuthClient, Principal, User
+from loadingdock.core.model.journal import AuditEntry
 from loadingdock.core.permissions import expand, intersect, parse_grants, permit
-from loadingdock.core.ports import Clock, Passwords, RateLimiter, Records, Tokens, Unit
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.identity import Passwords, Tokens
+from loadingdock.core.ports.ratelimits import RateLimiter
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.settings import KEY_RATE_LIMIT, LEGACY_MD5, RATE_LIMIT
 from loadingdock.core.signers import read_signer, signer_id
 

@@ -26,9 +26,12 @@ from loadingdock.core.credentials import (
     normal_name,
 )
 from loadingdock.core.errors import AlreadyExists, Forbidden, InvalidInput, NotFound
-from loadingdock.core.model import ApiKey, Company, CompanySetting, OAuthClient, Principal, PrincipalKind, User
+from loadingdock.core.model.companies import Company, CompanySetting
+from loadingdock.core.model.identity import ApiKey, OAuthClient, Principal, PrincipalKind, User
 from loadingdock.core.permissions import ADMIN, parse_grants, permit
-from loadingdock.core.ports import Clock, Passwords, Records, Unit
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.identity import Passwords
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.settings import LEGACY_MD5
 
 T = TypeVar("T")

@@ -26,8 +26,13 @@ from loadingdock.core.errors import (
     TypeRefused,
     Unavailable,
 )
-from loadingdock.core.model import Company, File, Job, Principal, PrincipalKind, State, Upload
-from loadingdock.core.ports import Arrived, Clock, Inbox, Records, Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State, Upload
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.blobs import Arrived, Inbox
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.uploads import Uploads
 
 JOB = "arrive"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import unicodedata
 from datetime import datetime
 
-from loadingdock.core.model import AuditEntry, Company, Principal
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.journal import AuditEntry
 
 _LONGEST = 1024  # characters of a field; a row is a record of a deed, not a store for what was sent
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})  # controls (CR, LF, NUL), bidi marks, line separators

@@ -17,9 +17,14 @@ from typing import Any
 
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import NotFound
-from loadingdock.core.model import Attempt, Callback, CallbackSecret, CallbackState, Company, Page, Principal
+from loadingdock.core.model.callbacks import Attempt, Callback, CallbackSecret, CallbackState
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.pages import Page
 from loadingdock.core.permissions import ADMIN, permit
-from loadingdock.core.ports import CallbackSender, Clock, Records, Unit
+from loadingdock.core.ports.callbacks import CallbackSender
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 
 JOB = "callback"
 LIFE = timedelta(days=3)  # from the first attempt to the last

@@ -14,8 +14,11 @@ from typing import Protocol
 
 from loadingdock.core.errors import NotFound, Unavailable
 from loadingdock.core.inspection import CHECKED, sha256_of
-from loadingdock.core.model import Usage, Version
-from loadingdock.core.ports import BlobStore, Clock, Records, Unit
+from loadingdock.core.model.companies import Usage
+from loadingdock.core.model.files import Version
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 
 _PAGE = 200
 _AT_ONCE = 8  # blobs on their way

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from loadingdock.core.contactmodel import TEXTS, Column, ContactTable, Kind, checked, folded
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.model.contacts import TEXTS, Column, ContactTable, Kind, checked, folded
 
 
 @dataclass(frozen=True, slots=True)

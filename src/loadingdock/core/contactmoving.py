@@ -6,11 +6,11 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
-from loadingdock.core.contactmodel import Contact, ContactTable
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import Conflict
-from loadingdock.core.ports import Records, Unit
+from loadingdock.core.model.contacts import Contact, ContactTable
+from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.ports.records import Records, Unit
 
 _BATCH = 5000  # contacts in one transaction of the destination
 

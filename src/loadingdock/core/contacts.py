@@ -13,13 +13,16 @@ from typing import Any
 
 from loadingdock.core.audit import entry
 from loadingdock.core.contactchanges import Change, altered
-from loadingdock.core.contactmodel import Column, Contact, ContactTable, Kind, Value, checked
-from loadingdock.core.contactports import Asked, ContactStore
 from loadingdock.core.contactvalues import Wanted, parsed
 from loadingdock.core.errors import AlreadyExists, Conflict, InvalidInput, NotFound, Sealed, Unavailable
-from loadingdock.core.model import Company, Page, Principal
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import Column, Contact, ContactTable, Kind, Value, checked
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.pages import Page
 from loadingdock.core.permissions import ADMIN, holds, permit
-from loadingdock.core.ports import Clock, Records, Unit
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.contacts import Asked, ContactStore
+from loadingdock.core.ports.records import Records, Unit
 
 READ, LOAD = "contacts:read", "contacts:load"
 MOST_TABLES = 1000  # of a company

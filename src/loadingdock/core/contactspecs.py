@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from loadingdock.core.contactmodel import Column, Kind
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.model.contacts import Column, Kind
 
 TYPES = "text, text(N), integer, decimal(DIGITS,PLACES), boolean, date, datetime, email, phone"
 _KINDS = "|".join(Kind)

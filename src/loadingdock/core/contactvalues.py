@@ -20,8 +20,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
-from loadingdock.core.contactmodel import TEXTS, Column, Contact, ContactTable, Kind, Value, folded, normal
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.model.contacts import TEXTS, Column, Contact, ContactTable, Kind, Value, folded, normal
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}", re.ASCII)
 _DECIMAL = re.compile(r"-?[0-9]{1,18}(?:\.[0-9]{1,18})?", re.ASCII)

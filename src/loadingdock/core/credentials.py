@@ -16,8 +16,8 @@ from datetime import datetime, timedelta
 from weakref import WeakValueDictionary
 
 from loadingdock.core.errors import InvalidInput, RateLimited
-from loadingdock.core.model import Principal
-from loadingdock.core.ports import RateLimiter
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.ports.ratelimits import RateLimiter
 
 PASSWORD_LIMIT = 1024  # bytes; hashing must not become a way to keep the service busy
 NAME_LIMIT = 255  # bytes

@@ -18,17 +18,13 @@ from datetime import datetime, timedelta
 
 from loadingdock.core.audit import entry
 from loadingdock.core.callbacks import masked
-from loadingdock.core.model import (
-    Attempt,
-    Callback,
-    CallbackSecret,
-    CallbackState,
-    Company,
-    Job,
-    Principal,
-    PrincipalKind,
-)
-from loadingdock.core.ports import Answer, CallbackSender, Clock, Records, Unit
+from loadingdock.core.model.callbacks import Attempt, Callback, CallbackSecret, CallbackState
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.callbacks import Answer, CallbackSender
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.processing import Delayed, Lost, backoff
 
 log = logging.getLogger(__name__)

@@ -16,19 +16,13 @@ from pathlib import Path
 
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.errors import DockError, Unavailable
-from loadingdock.core.model import Verdict
-from loadingdock.core.ports import (
-    BlobStore,
-    Clock,
-    Inbox,
-    JobQueue,
-    RateLimiter,
-    Records,
-    Scanner,
-    TextExtractor,
-    TypeDetector,
-    Unit,
-)
+from loadingdock.core.model.processing import Verdict
+from loadingdock.core.ports.blobs import BlobStore, Inbox
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.jobs import JobQueue
+from loadingdock.core.ports.processing import Scanner, TextExtractor, TypeDetector
+from loadingdock.core.ports.ratelimits import RateLimiter
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.settings import CORS_ORIGINS
 
 _GIB = 1 << 30

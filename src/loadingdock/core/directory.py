@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from loadingdock.core.credentials import company_number, normal_code, normal_name
-from loadingdock.core.model import ApiKey, Company, OAuthClient, Principal, PrincipalKind, User
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import ApiKey, OAuthClient, Principal, PrincipalKind, User
 from loadingdock.core.permissions import ADMIN, expand
-from loadingdock.core.ports import Records, Unit
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.signers import Signer
 
 Disabled = TypeVar("Disabled", Company, User)

@@ -23,9 +23,14 @@ from loadingdock.core.errors import (
     StillProcessing,
     Unavailable,
 )
-from loadingdock.core.model import Acl, Attachment, File, Page, Principal, State, Version
+from loadingdock.core.model.files import Acl, Attachment, File, State, Version
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.pages import Page
 from loadingdock.core.names import safe_name
-from loadingdock.core.ports import BlobStore, Clock, FileFilter, Records, Unit
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.ports.records import Records, Unit
 
 _SETTLED = frozenset({State.READY, State.INFECTED, State.REJECTED, State.EXPIRED, State.DELETED})
 

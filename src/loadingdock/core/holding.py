@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import Upload
-from loadingdock.core.ports import Clock, Records, Unit
+from loadingdock.core.model.files import Upload
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 
 _AHEAD = timedelta(seconds=10)  # before the time is over
 _MORE = timedelta(minutes=1)

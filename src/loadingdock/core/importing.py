@@ -7,16 +7,21 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.errors import Conflict, InvalidInput, NotFound, Sealed, StorageFull, Unavailable
-from loadingdock.core.importmodel import APPLIED, Import, ImportState, Reversal, finished
-from loadingdock.core.importports import ContactImporter, Reversed
 from loadingdock.core.importqueue import LOAD, ImportQueue, tell
 from loadingdock.core.importreports import Reports
 from loadingdock.core.importrun import Cancelled, Run, Told
-from loadingdock.core.model import Company, Job, Principal, PrincipalKind, State
-from loadingdock.core.ports import BlobStore, Clock, Records, Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.files import State
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.model.imports import APPLIED, Import, ImportState, Reversal, finished
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.imports import ContactImporter, Reversed
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.processing import Delayed, Lost
 from loadingdock.core.scratch import scratch
 

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
-from loadingdock.core.importmodel import Import, ImportState, RowReport, finished
-from loadingdock.core.model import Company, CompanySetting
+from loadingdock.core.model.companies import Company, CompanySetting
+from loadingdock.core.model.imports import Import, ImportState, RowReport, finished
 from loadingdock.core.settings import repository
 
 REPOSITORY: CompanySetting[str] = CompanySetting(

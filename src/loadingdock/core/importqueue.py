@@ -14,11 +14,13 @@ from typing import Any
 from loadingdock.core.audit import entry
 from loadingdock.core.callbacks import Callbacks, payload
 from loadingdock.core.files import end_versions
-from loadingdock.core.importmodel import Import, ImportState
 from loadingdock.core.importnotes import notification
 from loadingdock.core.links import Links
-from loadingdock.core.model import Company, File, Principal, PrincipalKind, State, Version
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State, Version
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.model.imports import Import, ImportState
+from loadingdock.core.ports.records import Unit
 
 JOB, UNDO_JOB = "import", "import-undo"
 READ, LOAD = "contacts:read", "contacts:load"

@@ -11,11 +11,14 @@ from pathlib import Path, PurePath
 
 from loadingdock.core import publication
 from loadingdock.core.files import end_versions
-from loadingdock.core.importmodel import Import
 from loadingdock.core.importqueue import IMPORT, system
 from loadingdock.core.imports import API
-from loadingdock.core.model import BlobRef, Company, State
-from loadingdock.core.ports import BlobStore, Unit
+from loadingdock.core.model.blobs import BlobRef
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import State
+from loadingdock.core.model.imports import Import
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.receiving import Declaration
 
 _PIECE = 1 << 20

@@ -16,17 +16,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.importmodel import Import, ImportState, Progress, RowReport, finished
-from loadingdock.core.importports import ContactImporter, Loaded, Reported, Source
 from loadingdock.core.importqueue import ImportQueue, tell
 from loadingdock.core.importreports import Reports
 from loadingdock.core.imports import UNDOABLE
 from loadingdock.core.loading import Counts, Ending, Load
 from loadingdock.core.localcopy import as_file
-from loadingdock.core.model import BlobRef, Company, Job
-from loadingdock.core.ports import BlobStore, Clock, Records, Unit
+from loadingdock.core.model.blobs import BlobRef
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.imports import Import, ImportState, Progress, RowReport, finished
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.imports import ContactImporter, Loaded, Reported, Source
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.processing import Lost
 from loadingdock.core.scratch import scratch
 

@@ -13,17 +13,23 @@ from typing import TypeAlias
 from loadingdock.core import loading, publication
 from loadingdock.core.audit import entry
 from loadingdock.core.callbacks import Callbacks
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.errors import Conflict, DockError, NotFound, Unavailable
 from loadingdock.core.files import Files, require_readable
-from loadingdock.core.importmodel import APPLIED, Asked, Import, ImportState, Outcome, RowReport
-from loadingdock.core.importports import ContactImporter
 from loadingdock.core.importqueue import LOAD, READ, UNREAD, ImportQueue, subject, tell
 from loadingdock.core.loading import Load, Operation
-from loadingdock.core.model import Attachment, BlobRef, Company, File, Page, Principal, State
+from loadingdock.core.model.blobs import BlobRef
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.files import Attachment, File, State
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.imports import APPLIED, Asked, Import, ImportState, Outcome, RowReport
+from loadingdock.core.model.pages import Page
 from loadingdock.core.permissions import holds, permit
-from loadingdock.core.ports import BlobStore, Clock, Records, Unit
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.imports import ContactImporter
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.receiving import Declaration
 from loadingdock.core.signers import signer_id
 

@@ -19,8 +19,12 @@ from loadingdock.core.audit import entry
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.errors import NotFound, Sealed
 from loadingdock.core.files import end_version
-from loadingdock.core.model import Company, Principal, PrincipalKind, State, Usage, Version
-from loadingdock.core.ports import BlobStore, Clock, Records, Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.files import State, Version
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 
 _PAGE = 200
 _AT_ONCE = 4  # blobs read at the same time: enough to keep a disk and two cores busy

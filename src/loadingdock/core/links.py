@@ -19,8 +19,14 @@ from urllib.parse import quote
 from loadingdock.core.access import Access, permit
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import Forbidden
-from loadingdock.core.model import Company, Digest, File, Principal, Upload, Version
-from loadingdock.core.ports import Clock, Inbox, Presigner, Records, Unit
+from loadingdock.core.model.blobs import Digest
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, Upload, Version
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.ports.blobs import Inbox
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.presigning import Presigner
+from loadingdock.core.ports.records import Records, Unit
 
 PREFIX = "/objects"
 PUBLIC_PREFIX = "/public"

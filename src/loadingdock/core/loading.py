@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Protocol
 
-from loadingdock.core.contactmodel import ContactTable, Value
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.model.contacts import ContactTable, Value
 
 
 class Operation(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from loadingdock.core.ports import BlobStore
+from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.scratch import scratch
 
 

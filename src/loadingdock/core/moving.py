@@ -18,7 +18,7 @@ from typing import Protocol
 from loadingdock.core.carrying import Carrier, Problem, Progress
 from loadingdock.core.contactmoving import TableCarrier
 from loadingdock.core.errors import Conflict
-from loadingdock.core.ports import Inbox
+from loadingdock.core.ports.blobs import Inbox
 
 _ROUNDS = 5  # before the seal, as long as many new files come in each
 _FEW = 20

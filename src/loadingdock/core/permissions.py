@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from loadingdock.core.errors import Forbidden, InvalidInput
-from loadingdock.core.model import Principal
+from loadingdock.core.model.identity import Principal
 
 ADMIN = "admin"
 PERMISSIONS: Mapping[str, str] = MappingProxyType(

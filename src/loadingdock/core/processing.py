@@ -22,30 +22,16 @@ from loadingdock.core.errors import TypeRefused
 from loadingdock.core.files import end_version
 from loadingdock.core.importqueue import ImportQueue
 from loadingdock.core.localcopy import as_file
-from loadingdock.core.model import (
-    Company,
-    File,
-    Job,
-    Principal,
-    PrincipalKind,
-    ScanResult,
-    State,
-    Step,
-    StepName,
-    Verdict,
-    Version,
-    Warnings,
-)
-from loadingdock.core.ports import (
-    BlobStore,
-    Clock,
-    JobQueue,
-    Records,
-    Scanner,
-    TextExtractor,
-    TypeDetector,
-    Unit,
-)
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State, Step, StepName, Version, Warnings
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.model.processing import ScanResult, Verdict
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.jobs import JobQueue
+from loadingdock.core.ports.processing import Scanner, TextExtractor, TypeDetector
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.uploads import Declaration, check_type
 
 EXTRACTABLE = frozenset(

@@ -9,8 +9,10 @@ from typing import Any
 from loadingdock.core import settings
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import Conflict, QuotaExceeded
-from loadingdock.core.model import BlobRef, File, Principal, State, Version
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.blobs import BlobRef
+from loadingdock.core.model.files import File, State, Version
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.ports.records import Unit
 from loadingdock.core.receiving import Declaration
 
 

@@ -10,8 +10,11 @@ from typing import Any
 
 from loadingdock.core import types
 from loadingdock.core.errors import DigestMismatch, LengthMismatch, TooLarge, TypeRefused
-from loadingdock.core.model import Acl, BlobRef, Digest, nothing
-from loadingdock.core.ports import BlobStore, BlobWriter, TypeDetector
+from loadingdock.core.model.blobs import BlobRef, Digest
+from loadingdock.core.model.files import Acl
+from loadingdock.core.model.nothing import nothing
+from loadingdock.core.ports.blobs import BlobStore, BlobWriter
+from loadingdock.core.ports.processing import TypeDetector
 
 # Lists of pieces as they come; none of them waits for the next one longer than a second.
 Batches = AsyncIterable[Sequence[bytes]]

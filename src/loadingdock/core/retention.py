@@ -11,8 +11,12 @@ from datetime import datetime, timedelta
 
 from loadingdock.core.audit import entry
 from loadingdock.core.files import end_versions
-from loadingdock.core.model import Company, File, Principal, PrincipalKind, State, Upload
-from loadingdock.core.ports import BlobStore, Clock, Records, Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State, Upload
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 
 _BATCH = 200
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from loadingdock.core.model import CompanySetting
+from loadingdock.core.model.companies import CompanySetting
 
 _SIZE = re.compile(r"(\d{1,18})\s*(|B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
 _SIZE_UNITS = {

@@ -11,7 +11,7 @@ import binascii
 import re
 from dataclasses import dataclass
 
-from loadingdock.core.model import Principal, PrincipalKind
+from loadingdock.core.model.identity import Principal, PrincipalKind
 
 _SIGNER = re.compile(r"([1-9][0-9]{0,17})\.(user|key|client|token|system)\.([A-Za-z0-9_-]{1,700})", re.ASCII)
 

@@ -32,9 +32,14 @@ from loadingdock.core.errors import (
     Unavailable,
 )
 from loadingdock.core.holding import held
-from loadingdock.core.model import BlobRef, Digest, File, Principal, State, Upload
+from loadingdock.core.model.blobs import BlobRef, Digest
+from loadingdock.core.model.files import File, State, Upload
+from loadingdock.core.model.identity import Principal
 from loadingdock.core.names import safe_name
-from loadingdock.core.ports import BlobStore, BlobWriter, Clock, Records, TypeDetector, Unit
+from loadingdock.core.ports.blobs import BlobStore, BlobWriter
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.processing import TypeDetector
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.receiving import Batches, Declaration, Receiver, check_declared, check_type
 from loadingdock.core.turns import Turn, Turns
 

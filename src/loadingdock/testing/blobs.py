@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from loadingdock.core.errors import Conflict, NotFound, OffsetMismatch
-from loadingdock.core.model import BlobRef
-from loadingdock.core.ports import BlobStore, BlobWriter
+from loadingdock.core.model.blobs import BlobRef
+from loadingdock.core.ports.blobs import BlobStore, BlobWriter
 
 OpenStore = Callable[[], AbstractAsyncContextManager[BlobStore]]
 

@@ -11,7 +11,8 @@ import pytest
 
 from loadingdock.core.credentials import LONGEST_TTL
 from loadingdock.core.errors import Unauthenticated
-from loadingdock.core.ports import Passwords, RateLimiter, Tokens
+from loadingdock.core.ports.identity import Passwords, Tokens
+from loadingdock.core.ports.ratelimits import RateLimiter
 from loadingdock.testing.clock import SetClock
 
 MINUTE = timedelta(minutes=1)

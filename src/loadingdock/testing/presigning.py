@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from loadingdock.core.errors import Forbidden, LinkExpired
-from loadingdock.core.ports import Presigner, SignedRequest
+from loadingdock.core.ports.presigning import Presigner, SignedRequest
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SIGNER = "100606.user.YW5uYQ"

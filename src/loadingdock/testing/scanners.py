@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import ScanResult, Verdict
-from loadingdock.core.ports import Scanner
+from loadingdock.core.model.processing import ScanResult, Verdict
+from loadingdock.core.ports.processing import Scanner
 from loadingdock.testing import material
 
 CLEAN = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from loadingdock.core.ports import TextExtractor
+from loadingdock.core.ports.processing import TextExtractor
 from loadingdock.testing import material
 
 LIMIT = 1000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from loadingdock.core.ports import TypeDetector
+from loadingdock.core.ports.processing import TypeDetector
 from loadingdock.testing import material
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

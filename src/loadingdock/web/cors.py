@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loadingdock.core.errors import DockError
-from loadingdock.core.model import Company
-from loadingdock.core.ports import Clock, Records, Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.settings import CORS_ORIGINS
 
 log = structlog.get_logger("loadingdock.web")

@@ -21,7 +21,7 @@ from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from loadingdock.core.errors import DockError
-from loadingdock.core.model import CompanySetting
+from loadingdock.core.model.companies import CompanySetting
 from loadingdock.web.errors import InternalError, MethodNotAllowed, of_framework
 from loadingdock.web.services import Services
 

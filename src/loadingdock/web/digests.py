@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from starlette.datastructures import Headers
 
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.model import Digest
+from loadingdock.core.model.blobs import Digest
 
 _ALGORITHMS = {"sha-256": ("sha256", 32), "sha-512": ("sha512", 64), "md5": ("md5", 16)}
 _SINGLE = {"Content-MD5": ("md5", 16), "x-amz-checksum-sha256": ("sha256", 32)}

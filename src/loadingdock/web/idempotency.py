@@ -30,8 +30,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadingdock.core.errors import InvalidInput, KeyReused, NotFound, RequestInProgress, Unavailable
-from loadingdock.core.model import Principal, StoredResponse
-from loadingdock.core.ports import Clock, Records, Unit
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.journal import StoredResponse
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.records import Records, Unit
 from loadingdock.web.services import Services
 
 HEADER = "Idempotency-Key"

@@ -8,7 +8,7 @@ from functools import cache
 from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, generate_latest
 
 from loadingdock.core.loading import Counts
-from loadingdock.core.ports import Connections
+from loadingdock.core.ports.records import Connections
 
 registry = CollectorRegistry(auto_describe=True)
 

@@ -24,8 +24,10 @@ from starlette.responses import Response
 
 from loadingdock.core.errors import Gone, Infected, NotFound, Rejected, StillProcessing
 from loadingdock.core.links import PREFIX, PUBLIC_PREFIX, Link
-from loadingdock.core.model import Acl, Company, Principal, PrincipalKind
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import Acl
+from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.ports.records import Unit
 from loadingdock.web import cors, resumable, s3
 from loadingdock.web.context import context
 from loadingdock.web.dialect import Dialect, application

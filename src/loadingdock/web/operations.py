@@ -16,7 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from loadingdock.core.errors import DockError, Unavailable
-from loadingdock.core.ports import Clock, Engine
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.processing import Engine
 from loadingdock.web import metrics, sse
 from loadingdock.web.dialect import Dialect, application
 from loadingdock.web.problems import problem

@@ -29,7 +29,8 @@ from loadingdock.core.errors import (
     TypeRefused,
 )
 from loadingdock.core.links import Link, attempt
-from loadingdock.core.model import Digest, File, Upload
+from loadingdock.core.model.blobs import Digest
+from loadingdock.core.model.files import File, Upload
 from loadingdock.core.settings import TYPE_POLICY
 from loadingdock.core.uploads import Declaration
 from loadingdock.web import resumable, s3

@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from loadingdock.core import types
 from loadingdock.core.files import Content
-from loadingdock.core.ports import BlobStore
+from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.web.conditions import NotSatisfiable, refusal, wanted_range
 from loadingdock.web.parameters import content_disposition
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from starlette.datastructures import Headers
 
 from loadingdock.core.errors import InvalidInput, LengthMismatch, TooLarge
-from loadingdock.core.model import Upload
+from loadingdock.core.model.files import Upload
 
 MEDIA_TYPE = "application/partial-upload"
 

@@ -16,8 +16,14 @@ from loadingdock.core.contacts import Contacts
 from loadingdock.core.files import Files
 from loadingdock.core.imports import Imports
 from loadingdock.core.links import Links
-from loadingdock.core.model import CompanySetting
-from loadingdock.core.ports import BlobStore, Clock, JobQueue, RateLimiter, Records, Scanner, Tokens, TypeDetector
+from loadingdock.core.model.companies import CompanySetting
+from loadingdock.core.ports.blobs import BlobStore
+from loadingdock.core.ports.clock import Clock
+from loadingdock.core.ports.identity import Tokens
+from loadingdock.core.ports.jobs import JobQueue
+from loadingdock.core.ports.processing import Scanner, TypeDetector
+from loadingdock.core.ports.ratelimits import RateLimiter
+from loadingdock.core.ports.records import Records
 from loadingdock.core.uploads import Uploads
 
 

@@ -18,10 +18,10 @@ from loadingdock.adapters.contacts.importing.reports import shown
 from loadingdock.adapters.contacts.importing.rules import column_rules
 from loadingdock.adapters.contacts.reading.dialect import Dialect
 from loadingdock.adapters.contacts.reading.reader import open_records
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
 from loadingdock.core.errors import Conflict, DockError, InvalidInput, NotFound, Sealed, StorageFull, Unavailable
-from loadingdock.core.importmodel import Asked, Outcome, RowProblem, RowReport
 from loadingdock.core.loading import Load, Operation
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
+from loadingdock.core.model.imports import Asked, Outcome, RowProblem, RowReport
 from loadingdock.testing.contacts.material import EVERY, NOW, a_table
 from tests.contract.processes import importers, visible
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadingdock.adapters.contacts.loading.keys import Surveyed, counted
-from loadingdock.core.contactmodel import Column, Kind, Value
+from loadingdock.core.model.contacts import Column, Kind, Value
 from tests.contract.batches import Rows, batch_of
 
 _COLUMNS = (Column("A"), Column("B", Kind.INTEGER))

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from loadingdock.adapters.contacts.importing.rules import column_rules
 from loadingdock.adapters.contacts.reading.dialect import Dialect, Limits
 from loadingdock.adapters.contacts.reading.reader import open_records
-from loadingdock.core.contactmodel import Column, Contact, ContactTable, Kind, checked
 from loadingdock.core.contactvalues import header, records
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.model.contacts import Column, Contact, ContactTable, Kind, checked
 from tests.unit.contacts.reading import read
 
 ENCODINGS = {  # and a mark that a file may have

@@ -11,7 +11,7 @@ from typing import TypeVar
 from loadingdock.adapters.blobs.spool import Disk, Spool
 from loadingdock.adapters.blobs.tree import Folder
 from loadingdock.core.errors import DockError
-from loadingdock.core.model import BlobRef
+from loadingdock.core.model.blobs import BlobRef
 
 T = TypeVar("T")
 

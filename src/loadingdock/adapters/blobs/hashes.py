@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from types import MappingProxyType
 
-from loadingdock.core.model import BlobRef
+from loadingdock.core.model.blobs import BlobRef
 
 
 class Hashes:

@@ -20,7 +20,7 @@ from loadingdock.adapters.blobs.spool import PIECE, Disk, Spool, engine_errors
 from loadingdock.adapters.blobs.tree import Tree
 from loadingdock.adapters.blobs.writer import LocalWriter, Workshop
 from loadingdock.core.errors import NotFound
-from loadingdock.core.ports import Examination
+from loadingdock.core.ports.examination import Examination
 
 P = ParamSpec("P")
 T = TypeVar("T")

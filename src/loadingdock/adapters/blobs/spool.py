@@ -12,7 +12,7 @@ from threading import Lock
 from loadingdock.adapters.blobs.hashes import Hashes
 from loadingdock.adapters.blobs.tree import Folder, Tree
 from loadingdock.core.errors import Conflict, NotFound, OffsetMismatch, StorageFull, Unavailable
-from loadingdock.core.model import BlobRef
+from loadingdock.core.model.blobs import BlobRef
 
 PIECE = 1 << 20
 _RESERVE = 64 << 20  # a lying length may hold this much room, not all that it claims

@@ -14,7 +14,7 @@ from loadingdock.adapters.blobs.commits import Commit, commit_all
 from loadingdock.adapters.blobs.hashes import Hashes
 from loadingdock.adapters.blobs.observing import Observe
 from loadingdock.adapters.blobs.spool import Disk, Spool
-from loadingdock.core.model import BlobRef
+from loadingdock.core.model.blobs import BlobRef
 
 P = ParamSpec("P")
 T = TypeVar("T")

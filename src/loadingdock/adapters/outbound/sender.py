@@ -30,7 +30,8 @@ from loadingdock.adapters.outbound.connecting import (
 from loadingdock.adapters.outbound.rules import Rules
 from loadingdock.adapters.outbound.urls import Target, UrlRefused, parse
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.ports import Answer, Clock
+from loadingdock.core.ports.callbacks import Answer
+from loadingdock.core.ports.clock import Clock
 
 _CHECK = 3.0  # seconds that a resolver has while a client waits for its answer
 _CONNECT = 5.0  # seconds for one of several addresses

@@ -8,7 +8,8 @@ from loadingdock.adapters.records import cursors
 from loadingdock.adapters.records.executor import Part, Row
 from loadingdock.adapters.records.values import micros, moment, moment_or_none
 from loadingdock.core.errors import AlreadyExists, NotFound
-from loadingdock.core.model import Attempt, Callback, CallbackSecret, CallbackState, Page
+from loadingdock.core.model.callbacks import Attempt, Callback, CallbackSecret, CallbackState
+from loadingdock.core.model.pages import Page
 
 _CURSOR = "callbacks"
 

@@ -9,8 +9,9 @@ from loadingdock.adapters.records.executor import Part
 from loadingdock.adapters.records.filerows import file_of, version_of, version_params
 from loadingdock.adapters.records.values import folded, micros, moment, nfc, storable, to_json
 from loadingdock.core.errors import AlreadyExists, NotFound
-from loadingdock.core.model import Attachment, File, Page, State, Version
-from loadingdock.core.ports import FileFilter
+from loadingdock.core.model.files import Attachment, File, State, Version
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.files import FileFilter
 
 _CURSOR = "files"
 

@@ -10,7 +10,9 @@ from loadingdock.adapters.records import cursors
 from loadingdock.adapters.records.executor import Executor
 from loadingdock.adapters.records.filerows import file_of, upload_of, version_of
 from loadingdock.adapters.records.values import micros, moment_or_none
-from loadingdock.core.model import File, Page, Upload, Usage, Version
+from loadingdock.core.model.companies import Usage
+from loadingdock.core.model.files import File, Upload, Version
+from loadingdock.core.model.pages import Page
 
 _CURSOR = "bytes"
 _ENDED = 200  # callbacks removed in one transaction, each by itself with its attempts

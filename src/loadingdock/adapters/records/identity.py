@@ -18,7 +18,8 @@ from loadingdock.adapters.records.values import (
     words,
 )
 from loadingdock.core.errors import AlreadyExists, NotFound
-from loadingdock.core.model import ApiKey, Company, OAuthClient, User
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.identity import ApiKey, OAuthClient, User
 from loadingdock.core.settings import JOB_CAP
 
 

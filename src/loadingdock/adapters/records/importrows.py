@@ -15,8 +15,17 @@ from loadingdock.adapters.records.values import (
     moment_or_none,
     to_json,
 )
-from loadingdock.core.importmodel import Asked, Import, ImportState, Outcome, Progress, Reversal, RowProblem, RowReport
 from loadingdock.core.loading import Counts, Operation
+from loadingdock.core.model.imports import (
+    Asked,
+    Import,
+    ImportState,
+    Outcome,
+    Progress,
+    Reversal,
+    RowProblem,
+    RowReport,
+)
 
 # A byte that cannot be decoded may have become what is no valid Unicode.
 _ANY_TEXT = "surrogatepass"

@@ -18,9 +18,9 @@ from loadingdock.adapters.records.importrows import (
 )
 from loadingdock.adapters.records.values import micros, storable
 from loadingdock.core.errors import NotFound
-from loadingdock.core.importmodel import Import, ImportState, Outcome, Progress, RowReport
 from loadingdock.core.loading import Counts
-from loadingdock.core.model import Page
+from loadingdock.core.model.imports import Import, ImportState, Outcome, Progress, RowReport
+from loadingdock.core.model.pages import Page
 
 _CURSOR = "imports"
 _ROWS_CURSOR = "import rows"

@@ -7,7 +7,7 @@ from datetime import datetime
 from loadingdock.adapters.records.executor import Executor
 from loadingdock.adapters.records.values import micros, moment, moment_or_none
 from loadingdock.core.errors import AlreadyExists
-from loadingdock.core.model import SigningKey
+from loadingdock.core.model.identity import SigningKey
 
 _SECRET = "secret"
 

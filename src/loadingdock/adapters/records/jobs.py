@@ -11,7 +11,7 @@ from typing import Any
 from loadingdock.adapters.records.bell import Bell
 from loadingdock.adapters.records.executor import JOBS, Engine, Executor, Part, Row
 from loadingdock.adapters.records.values import from_json, micros, micros_of, moment, moment_or_none, new_id, to_json
-from loadingdock.core.model import Job, JobState
+from loadingdock.core.model.jobs import Job, JobState
 
 
 class JobRows(Part):

@@ -10,7 +10,8 @@ from loadingdock.adapters.records import cursors
 from loadingdock.adapters.records.executor import Part, Row, events_of
 from loadingdock.adapters.records.values import from_json, micros, moment, to_json
 from loadingdock.core.errors import NotFound
-from loadingdock.core.model import AuditEntry, Event, Page, StoredResponse
+from loadingdock.core.model.journal import AuditEntry, Event, StoredResponse
+from loadingdock.core.model.pages import Page
 
 _CURSOR = "audit"
 

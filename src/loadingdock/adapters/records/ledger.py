@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from loadingdock.adapters.records.executor import Part
 from loadingdock.core.errors import NotFound, QuotaExceeded
-from loadingdock.core.model import Usage
+from loadingdock.core.model.companies import Usage
 
 
 class LedgerRow(Part):

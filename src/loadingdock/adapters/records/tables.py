@@ -7,8 +7,8 @@ from typing import Any
 
 from loadingdock.adapters.records.executor import Part, Row
 from loadingdock.adapters.records.values import list_from_json, list_to_json, micros, moment, moment_or_none
-from loadingdock.core.contactmodel import Column, ContactTable, Kind, folded
 from loadingdock.core.errors import AlreadyExists
+from loadingdock.core.model.contacts import Column, ContactTable, Kind, folded
 
 
 class TableRows(Part):

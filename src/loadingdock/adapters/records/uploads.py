@@ -8,7 +8,7 @@ from loadingdock.adapters.records.executor import Part
 from loadingdock.adapters.records.filerows import upload_of
 from loadingdock.adapters.records.values import list_to_json, micros, storable
 from loadingdock.core.errors import AlreadyExists, NotFound
-from loadingdock.core.model import Upload
+from loadingdock.core.model.files import Upload
 
 
 class UploadRows(Part):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, overload
 
-from loadingdock.core.model import NOTHING
+from loadingdock.core.model.nothing import NOTHING
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # The encoder's own encode: json.dumps makes a new encoder for any option that is not its default.

@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from loadingdock.adapters.records.bell import Bell
 from loadingdock.adapters.records.executor import events_of
-from loadingdock.core.model import Event
-from loadingdock.core.ports import Records, Unit
+from loadingdock.core.model.journal import Event
+from loadingdock.core.ports.records import Records, Unit
 
 _EVENTS = 100  # of one answer
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from loadingdock.core.model import ScanResult, Verdict
+from loadingdock.core.model.processing import ScanResult, Verdict
 
 CHUNK = 256 * 1024  # bytes sent at once
 MAX_REPLY = 4096

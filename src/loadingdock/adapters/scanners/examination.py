@@ -13,7 +13,7 @@ from pathlib import Path
 
 from loadingdock.adapters.scanners.clamd import Clamd, NoAnswer
 from loadingdock.core.diagnosis import eicar
-from loadingdock.core.model import ScanResult, Verdict
+from loadingdock.core.model.processing import ScanResult, Verdict
 
 _OLD = timedelta(days=7)  # ClamAV's databases are published daily
 _MOST = (1 << 31) - 1  # bytes; clamd scans no larger file, whatever its limits say

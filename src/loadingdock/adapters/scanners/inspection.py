@@ -13,7 +13,7 @@ from pathlib import Path
 from loadingdock.adapters.confined import ChildFailed, ChildUnavailable, Pool
 from loadingdock.adapters.confined import Limits as ChildLimits
 from loadingdock.adapters.scanners.limits import Limits
-from loadingdock.core.model import ScanResult, Verdict
+from loadingdock.core.model.processing import ScanResult, Verdict
 
 
 class Incomplete(Exception):

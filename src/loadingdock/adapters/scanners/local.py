@@ -11,8 +11,9 @@ from loadingdock.adapters.confined import Limits as ChildLimits
 from loadingdock.adapters.scanners.inspection import Incomplete, Inspection, as_file
 from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import ScanResult, Verdict
-from loadingdock.core.ports import Engine, Examination
+from loadingdock.core.model.processing import ScanResult, Verdict
+from loadingdock.core.ports.examination import Examination
+from loadingdock.core.ports.processing import Engine
 
 SHIPPED_RULES = Path(__file__).parent / "rules"
 DEFAULT_LIMITS = Limits()

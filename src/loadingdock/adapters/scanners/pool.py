@@ -25,8 +25,9 @@ from loadingdock.adapters.scanners.clamd import Clamd, NoAnswer
 from loadingdock.adapters.scanners.inspection import Inspection, as_file
 from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import ScanResult, Verdict
-from loadingdock.core.ports import Engine, Examination
+from loadingdock.core.model.processing import ScanResult, Verdict
+from loadingdock.core.ports.examination import Examination
+from loadingdock.core.ports.processing import Engine
 
 _SOON = 2.0  # seconds; a daemon that is silent for longer does not hold up the word of those that answer
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.importmodel import Asked
 from loadingdock.core.loading import Operation
+from loadingdock.core.model.imports import Asked
 from loadingdock.web.multipart import Form
 
 COLUMNS = ("fieldsCode", "fields")

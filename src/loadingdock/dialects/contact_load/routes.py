@@ -11,7 +11,8 @@ from starlette.responses import Response
 from loadingdock.core.access import permit
 from loadingdock.core.errors import Forbidden, Unauthenticated
 from loadingdock.core.importnotes import REPOSITORY
-from loadingdock.core.model import BlobRef, Digest, Principal
+from loadingdock.core.model.blobs import BlobRef, Digest
+from loadingdock.core.model.identity import Principal
 from loadingdock.core.settings import MAX_SIZE
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.contact_load import document, fields, wire

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from loadingdock.core import settings
 from loadingdock.core.errors import DockError, Forbidden, InvalidInput, LimitExceeded, TooLarge, TypeRefused
-from loadingdock.core.importmodel import Import
+from loadingdock.core.model.imports import Import
 from loadingdock.dialects.contact_load.fields import WIRE_NAMES
 from loadingdock.web.context import context
 from loadingdock.web.errors import UnsupportedMediaType

@@ -26,7 +26,7 @@ from loadingdock.core.errors import (
     TypeRefused,
     Unauthenticated,
 )
-from loadingdock.core.model import CompanySetting
+from loadingdock.core.model.companies import CompanySetting
 from loadingdock.web.context import context
 from loadingdock.web.credentials import Basic, authorization
 from loadingdock.web.errors import UnsupportedMediaType

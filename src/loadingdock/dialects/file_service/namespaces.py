@@ -12,7 +12,8 @@ from typing import Any
 
 from loadingdock.core import types
 from loadingdock.core.errors import NotFound, TypeRefused
-from loadingdock.core.model import Acl, Company, CompanySetting, Namespace
+from loadingdock.core.model.companies import Company, CompanySetting
+from loadingdock.core.model.files import Acl, Namespace
 from loadingdock.core.settings import size
 
 IMAGES = ("png", "jpg", "jpeg", "gif", "webp", "avif", "bmp", "tif", "tiff", "svg", "ico", "heic", "heif")

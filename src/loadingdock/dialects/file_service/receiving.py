@@ -8,7 +8,9 @@ from datetime import timedelta
 from starlette.requests import Request
 
 from loadingdock.core import types
-from loadingdock.core.model import BlobRef, File, Namespace, Principal
+from loadingdock.core.model.blobs import BlobRef
+from loadingdock.core.model.files import File, Namespace
+from loadingdock.core.model.identity import Principal
 from loadingdock.core.settings import RETENTION
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.file_service import wire

@@ -10,9 +10,10 @@ from starlette.responses import Response
 
 from loadingdock.core.access import permit
 from loadingdock.core.errors import Forbidden, Unauthenticated
-from loadingdock.core.model import Acl, File, Principal, Version
+from loadingdock.core.model.files import Acl, File, Version
+from loadingdock.core.model.identity import Principal
 from loadingdock.core.permissions import holds
-from loadingdock.core.ports import FileFilter
+from loadingdock.core.ports.files import FileFilter
 from loadingdock.dialects.file_service import document, wire
 from loadingdock.dialects.file_service.namespaces import NAMESPACES, check_extension, namespace_of
 from loadingdock.dialects.file_service.receiving import receive

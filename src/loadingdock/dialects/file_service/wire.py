@@ -14,7 +14,8 @@ from starlette.responses import Response
 
 from loadingdock.core import types
 from loadingdock.core.errors import DockError, InvalidInput
-from loadingdock.core.model import Acl, Company, CompanySetting, File, Version
+from loadingdock.core.model.companies import Company, CompanySetting
+from loadingdock.core.model.files import Acl, File, Version
 from loadingdock.web.problems import headers_of, status_of
 
 API = "file-service"

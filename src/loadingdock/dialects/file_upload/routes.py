@@ -17,7 +17,8 @@ from loadingdock.core.errors import (
     TypeRefused,
     Unauthenticated,
 )
-from loadingdock.core.model import Principal, Upload
+from loadingdock.core.model.files import Upload
+from loadingdock.core.model.identity import Principal
 from loadingdock.core.settings import RETENTION
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.file_upload import document, wire

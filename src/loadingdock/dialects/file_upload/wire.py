@@ -18,7 +18,8 @@ from starlette.responses import Response
 
 from loadingdock.core import settings, types
 from loadingdock.core.errors import DockError, Forbidden, InvalidInput
-from loadingdock.core.model import CompanySetting, Digest
+from loadingdock.core.model.blobs import Digest
+from loadingdock.core.model.companies import CompanySetting
 from loadingdock.web import cors, problems
 from loadingdock.web.context import context
 

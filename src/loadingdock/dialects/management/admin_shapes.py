@@ -7,7 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from loadingdock.core.model import ApiKey, AuditEntry, Company, CompanySetting, Job, JobState, OAuthClient, User
+from loadingdock.core.model.companies import Company, CompanySetting
+from loadingdock.core.model.identity import ApiKey, OAuthClient, User
+from loadingdock.core.model.jobs import Job, JobState
+from loadingdock.core.model.journal import AuditEntry
 from loadingdock.dialects.management.wire import Shown, Time
 
 

@@ -14,7 +14,7 @@ from fastapi import Path, Query
 from starlette.responses import Response
 
 from loadingdock.core.errors import InvalidInput, NotFound
-from loadingdock.core.model import ApiKey, OAuthClient, User
+from loadingdock.core.model.identity import ApiKey, OAuthClient, User
 from loadingdock.core.permissions import parse_grants
 from loadingdock.dialects.management.admin_shapes import (
     ClientShape,

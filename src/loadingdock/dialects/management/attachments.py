@@ -8,7 +8,7 @@ from fastapi import Path, Query
 from starlette.responses import Response
 
 from loadingdock.core.errors import NotFound
-from loadingdock.core.model import Attachment, File
+from loadingdock.core.model.files import Attachment, File
 from loadingdock.dialects.management.call import NOT_READY, Caller, PageQuery, paged, router, shows
 from loadingdock.dialects.management.files import READ, WRITE
 from loadingdock.dialects.management.shapes import AttachmentShape

@@ -21,7 +21,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadingdock.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
-from loadingdock.core.model import File, Principal
+from loadingdock.core.model.files import File
+from loadingdock.core.model.identity import Principal
 from loadingdock.core.permissions import ADMIN, permit
 from loadingdock.dialects.management.wire import Asked
 from loadingdock.web import idempotency

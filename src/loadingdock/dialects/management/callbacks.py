@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from loadingdock.core.callbacks import READ, REPLAY, masked
 from loadingdock.core.errors import NotFound
-from loadingdock.core.model import Attempt, Callback, CallbackSecret, CallbackState
+from loadingdock.core.model.callbacks import Attempt, Callback, CallbackSecret, CallbackState
 from loadingdock.dialects.management.call import Administrator, Caller, PageQuery, known_id, paged, router, shows
 from loadingdock.dialects.management.wire import Label, Listing, Shown, Time, answer
 

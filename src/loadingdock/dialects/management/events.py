@@ -11,9 +11,10 @@ from starlette.responses import Response
 from loadingdock.core.contacts import LOAD
 from loadingdock.core.contacts import READ as CONTACTS
 from loadingdock.core.errors import DockError, InvalidInput
-from loadingdock.core.model import Event, Principal
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.model.journal import Event
 from loadingdock.core.permissions import holds
-from loadingdock.core.ports import Unit
+from loadingdock.core.ports.records import Unit
 from loadingdock.dialects.management.call import Call, authenticate, call, router
 from loadingdock.dialects.management.files import READ as FILES
 from loadingdock.dialects.management.wire import stamp

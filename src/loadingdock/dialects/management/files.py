@@ -9,8 +9,8 @@ from pydantic import Field
 from starlette.responses import Response
 
 from loadingdock.core.errors import InvalidInput, NotFound
-from loadingdock.core.model import File, State, Version
-from loadingdock.core.ports import FileFilter
+from loadingdock.core.model.files import File, State, Version
+from loadingdock.core.ports.files import FileFilter
 from loadingdock.dialects.management.call import Caller, PageQuery, Parameters, Read, body, paged, reads, router, shows
 from loadingdock.dialects.management.shapes import FileShape, Metadata, VersionShape
 from loadingdock.dialects.management.wire import Changes, Extension, Label, Listing, answer

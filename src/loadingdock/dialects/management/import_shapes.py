@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from loadingdock.core.importmodel import Asked as Load
-from loadingdock.core.importmodel import Import, ImportState, RowReport
 from loadingdock.core.importnotes import shown
 from loadingdock.core.loading import Operation
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.imports import Asked as Load
+from loadingdock.core.model.imports import Import, ImportState, RowReport
 from loadingdock.dialects.management.table_shapes import Name
 from loadingdock.dialects.management.wire import Asked, Shown, Time
 

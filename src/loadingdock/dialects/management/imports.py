@@ -10,9 +10,9 @@ from pydantic import Field
 from starlette.responses import Response
 
 from loadingdock.core.errors import NotFound
-from loadingdock.core.importmodel import Import, ImportState, Outcome
 from loadingdock.core.importqueue import LOAD, subject
 from loadingdock.core.imports import Part
+from loadingdock.core.model.imports import Import, ImportState, Outcome
 from loadingdock.dialects.management.call import Call, Caller, PageQuery, Read, body, reads, router, shows
 from loadingdock.dialects.management.callbacks import CallbackShape
 from loadingdock.dialects.management.contents import ANSWERED, ASKED

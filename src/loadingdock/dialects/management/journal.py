@@ -8,8 +8,10 @@ from fastapi import Query
 from pydantic import Field
 from starlette.responses import Response
 
-from loadingdock.core.model import AuditEntry, JobState, Page
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.jobs import JobState
+from loadingdock.core.model.journal import AuditEntry
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.records import Unit
 from loadingdock.dialects.management.admin_shapes import AuditShape, JobShape
 from loadingdock.dialects.management.call import Administrator, PageQuery, paged, router, shows
 from loadingdock.dialects.management.wire import Label, Listing, answer

@@ -7,15 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from loadingdock.core.model import (
-    Acl,
-    Attachment,
-    File,
-    State,
-    StepName,
-    Upload,
-    Version,
-)
+from loadingdock.core.model.files import Acl, Attachment, File, State, StepName, Upload, Version
 from loadingdock.dialects.management.wire import Shown, Time
 
 Size = Annotated[int, Field(ge=0, description="Bytes.", examples=[51_200])]

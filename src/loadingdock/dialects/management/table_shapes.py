@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from loadingdock.core.contactchanges import Change, ColumnChange
-from loadingdock.core.contactmodel import MOST_COLUMNS, MOST_KEY, Column, Contact, ContactTable
 from loadingdock.core.contacts import shown
 from loadingdock.core.contactspecs import of_type
 from loadingdock.core.contactvalues import plain
+from loadingdock.core.model.contacts import MOST_COLUMNS, MOST_KEY, Column, Contact, ContactTable
 from loadingdock.dialects.management.wire import Asked, Shown, Time
 
 Name = Annotated[str, Field(min_length=1, max_length=63, description="1 to 63 bytes of UTF-8.", examples=["EMAIL"])]

@@ -9,9 +9,9 @@ from fastapi import Path, Query
 from pydantic import Field
 from starlette.responses import Response, StreamingResponse
 
-from loadingdock.core.contactmodel import MOST_KEY, Contact, ContactTable
 from loadingdock.core.contacts import LOAD, READ
 from loadingdock.core.contactvalues import header, records, wanted
+from loadingdock.core.model.contacts import MOST_KEY, Contact, ContactTable
 from loadingdock.core.permissions import holds
 from loadingdock.dialects.management.call import (
     Administrator,

@@ -9,7 +9,9 @@ from starlette.responses import Response
 
 from loadingdock.core import settings
 from loadingdock.core.errors import NotFound
-from loadingdock.core.model import Digest, File, Principal, Upload
+from loadingdock.core.model.blobs import Digest
+from loadingdock.core.model.files import File, Upload
+from loadingdock.core.model.identity import Principal
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.management.call import Caller, Read, body, known_id, reads, router, shows
 from loadingdock.dialects.management.files import WRITE

@@ -18,8 +18,9 @@ from starlette.responses import Response
 from loadingdock.core.access import permit
 from loadingdock.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from loadingdock.core.files import settled
-from loadingdock.core.model import File, Principal
-from loadingdock.core.ports import FileFilter
+from loadingdock.core.model.files import File
+from loadingdock.core.model.identity import Principal
+from loadingdock.core.ports.files import FileFilter
 from loadingdock.core.settings import RETENTION, TYPE_POLICY
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.signed_url import document, preferences, wire

@@ -19,7 +19,8 @@ from starlette.responses import Response
 
 from loadingdock.core import errors, settings, types
 from loadingdock.core.errors import DockError, InvalidInput
-from loadingdock.core.model import CompanySetting, File, State, Step, StepName, Upload
+from loadingdock.core.model.companies import CompanySetting
+from loadingdock.core.model.files import File, State, Step, StepName, Upload
 from loadingdock.web.errors import MethodNotAllowed
 from loadingdock.web.problems import headers_of
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 
 from loadingdock.core.contactchanges import ColumnChange
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import Conflict
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.material import a_table, change, exported, filled, found
 
 

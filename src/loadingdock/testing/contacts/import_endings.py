@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
-from loadingdock.core.contactports import ContactStore
-from loadingdock.core.importmodel import Asked, ImportState, Outcome, RowReport
 from loadingdock.core.loading import NOT_UNIQUE, Counts, Ending, Operation
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
+from loadingdock.core.model.imports import Asked, ImportState, Outcome, RowReport
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.import_material import Importing, Imports, Unhappy, Watching, lines, report_of
 from loadingdock.testing.contacts.material import a_table, exported, filled
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, Kind
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.importmodel import Asked
-from loadingdock.core.importports import Head
+from loadingdock.core.model.contacts import Column, Kind
+from loadingdock.core.model.imports import Asked
+from loadingdock.core.ports.imports import Head
 from loadingdock.testing.contacts.import_material import Importing, Imports
 from loadingdock.testing.contacts.material import a_table
 

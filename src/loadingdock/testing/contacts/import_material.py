@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from loadingdock.core.contactmodel import ContactTable
-from loadingdock.core.importmodel import Asked, ImportState, Progress, RowReport
-from loadingdock.core.importports import ContactImporter, Loaded, Reported, Source
 from loadingdock.core.loading import Counts, Load, checked
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.imports import Asked, ImportState, Progress, RowReport
+from loadingdock.core.ports.imports import ContactImporter, Loaded, Reported, Source
 
 _numbers = itertools.count(100_000)
 

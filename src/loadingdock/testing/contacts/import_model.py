@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadingdock.core.contactmodel import Column, Contact, ContactTable, Kind, Value
-from loadingdock.core.contactports import ContactStore
-from loadingdock.core.importmodel import Asked, Outcome
 from loadingdock.core.loading import Counts, Ending, Load, Operation
+from loadingdock.core.model.contacts import Column, Contact, ContactTable, Kind, Value
+from loadingdock.core.model.imports import Asked, Outcome
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.import_material import Importing, Imports, Watching
 from loadingdock.testing.contacts.load_material import Row
 from loadingdock.testing.contacts.load_model import QUIET, Model

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, Kind
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import Conflict, InvalidInput, NotFound
-from loadingdock.core.importmodel import Asked, ImportState, Outcome
-from loadingdock.core.importports import Reported
 from loadingdock.core.loading import DUPLICATE, EXISTS, NOT_UNIQUE, UNKNOWN, Counts, Ending, Operation
+from loadingdock.core.model.contacts import Column, Kind
+from loadingdock.core.model.imports import Asked, ImportState, Outcome
+from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.ports.imports import Reported
 from loadingdock.testing.contacts.import_endings import EndingsContract
 from loadingdock.testing.contacts.import_looking import LookingContract
 from loadingdock.testing.contacts.import_material import Imports, Watching, lines, report_of

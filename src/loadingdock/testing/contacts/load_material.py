@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, ContactTable, Value
 from loadingdock.core.loading import ContactLoader, Counts, Load, Operation, Outcome, Refused
+from loadingdock.core.model.contacts import Column, ContactTable, Value
 
 Row = tuple[Value, ...]
 BatchOf = Callable[[Sequence[Column], Sequence[Row], Sequence[int]], Any]

@@ -11,8 +11,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadingdock.core.contactmodel import Column, Contact, ContactTable, Kind, Value
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.loading import (
     AMBIGUOUS,
     DUPLICATE,
@@ -26,6 +24,8 @@ from loadingdock.core.loading import (
     Load,
     Operation,
 )
+from loadingdock.core.model.contacts import Column, Contact, ContactTable, Kind, Value
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.load_material import Row, Run, Runs, Told, a_load
 from loadingdock.testing.contacts.material import a_table, exported
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from loadingdock.core.contactmodel import MOST_COLUMNS, Column, Kind
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import NotFound
 from loadingdock.core.loading import ContactLoader, Counts, Operation, Undone
+from loadingdock.core.model.contacts import MOST_COLUMNS, Column, Kind
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.load_material import Run, Runs, a_load
 from loadingdock.testing.contacts.material import EVERY, ROWS, a_table, exported, filled
 

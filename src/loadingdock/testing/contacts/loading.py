@@ -13,8 +13,6 @@ from dataclasses import replace
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, Kind
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.errors import Conflict, InvalidInput
 from loadingdock.core.loading import (
     AMBIGUOUS,
@@ -27,6 +25,8 @@ from loadingdock.core.loading import (
     Operation,
     Outcome,
 )
+from loadingdock.core.model.contacts import Column, Kind
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.load_material import BatchOf, Run, Told, a_load
 from loadingdock.testing.contacts.load_model import ModelContract
 from loadingdock.testing.contacts.load_undoing import UndoingContract

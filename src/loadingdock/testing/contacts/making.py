@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
-from loadingdock.core.contactports import ContactStore
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import AlreadyExists, Conflict
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
+from loadingdock.core.ports.contacts import ContactStore
 from loadingdock.testing.contacts.material import EVERY, ROWS, a_table, contacts_of, exported, filled, found
 
 HOSTILE = (

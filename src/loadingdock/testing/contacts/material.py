@@ -10,9 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from loadingdock.core.contactchanges import Change, altered
-from loadingdock.core.contactmodel import Column, Contact, ContactTable, Kind, Value, checked
-from loadingdock.core.contactports import Asked, ContactStore
 from loadingdock.core.contactvalues import wanted
+from loadingdock.core.model.contacts import Column, Contact, ContactTable, Kind, Value, checked
+from loadingdock.core.ports.contacts import Asked, ContactStore
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 _numbers = itertools.count(1)

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, Contact, ContactTable, Kind
-from loadingdock.core.contactports import Asked, ContactStore
 from loadingdock.core.contactvalues import Wanted, wanted
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.model.contacts import Column, Contact, ContactTable, Kind
+from loadingdock.core.ports.contacts import Asked, ContactStore
 from loadingdock.testing.contacts.material import ROWS, a_table, exported, filled, found
 
 

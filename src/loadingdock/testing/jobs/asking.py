@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from loadingdock.core.model import Company, Job
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.jobs import Job
 from loadingdock.testing.records.store import MINUTE, NOW, Store
 
 

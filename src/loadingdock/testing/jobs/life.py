@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from loadingdock.core.errors import NotFound
-from loadingdock.core.model import Company, Job, JobState
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.jobs import Job, JobState
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.jobs.asking import claim, ended, enqueue, holds, requeue, the_job
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SECOND, Store, StoreContract
 

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from loadingdock.core.model import Company, Job, JobState
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.jobs import Job, JobState
 from loadingdock.testing.jobs.asking import requeue
 from loadingdock.testing.records.store import MINUTE, NOW, Store
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from loadingdock.core.model import Company, Job
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.jobs import Job
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.jobs.asking import claim, ended, enqueue, holds, the_job
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SECOND, Store, StoreContract
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 
-from loadingdock.core.model import Company
+from loadingdock.core.model.companies import Company
 from loadingdock.testing.jobs.asking import claim, enqueue, requeue
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SECOND, SOON, Store, StoreContract
 

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from loadingdock.core.errors import AlreadyExists, InvalidInput, NotFound
-from loadingdock.core.model import Attempt, Callback, CallbackSecret, CallbackState, Company, Page
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.callbacks import Attempt, Callback, CallbackSecret, CallbackState
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SECOND, Store, StoreContract, drained, new_id
 
 _ODD = b'\x00{"name": "\xc3\xbc\xff"}'

@@ -9,8 +9,10 @@ from dataclasses import replace
 import pytest
 
 from loadingdock.core.errors import AlreadyExists, NotFound
-from loadingdock.core.model import Acl, Attachment, Company, File, State, Step, StepName, Warnings
-from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import Acl, Attachment, File, State, Step, StepName, Warnings
+from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import (
     HOUR,
     MINUTE,

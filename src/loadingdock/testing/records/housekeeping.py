@@ -6,8 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from loadingdock.core.model import Attachment, Company, Page, State, Usage, Version
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.files import Attachment, State, Version
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import (
     HOUR,
     MINUTE,

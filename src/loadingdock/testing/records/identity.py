@@ -10,8 +10,9 @@ from datetime import timedelta
 import pytest
 
 from loadingdock.core.errors import AlreadyExists, NotFound
-from loadingdock.core.model import ApiKey, Company, OAuthClient, SigningKey, Usage, User
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.identity import ApiKey, OAuthClient, SigningKey, User
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, NOW, Store, StoreContract, new_id
 
 

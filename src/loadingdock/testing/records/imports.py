@@ -8,20 +8,13 @@ from typing import Any
 
 import pytest
 
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import InvalidInput, NotFound
-from loadingdock.core.importmodel import (
-    Asked,
-    Import,
-    ImportState,
-    Outcome,
-    Progress,
-    Reversal,
-    RowReport,
-)
 from loadingdock.core.loading import Counts, Operation
-from loadingdock.core.model import Company, Page
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.imports import Asked, Import, ImportState, Outcome, Progress, Reversal, RowReport
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SECOND, Store, StoreContract, drained, new_id
 from loadingdock.testing.records.tables import a_table
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from loadingdock.core.errors import NotFound, QuotaExceeded
-from loadingdock.core.model import Company, Event, StoredResponse, Usage
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.journal import Event, StoredResponse
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, NOW, SOON, Store, StoreContract
 
 

@@ -11,8 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.model import AuditEntry, Company, File, Page, State
-from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State
+from loadingdock.core.model.journal import AuditEntry
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, Store, StoreContract, a_file, an_entry, change, drained
 
 NAMES = {"Report.pdf", "my REPORT 100%.pdf", "a_b.txt", "back\\slash.txt", "it's.txt", "Grüsse.txt", "ПРИВЕТ.txt"}

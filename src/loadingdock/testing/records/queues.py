@@ -8,10 +8,10 @@ from datetime import datetime
 
 import pytest
 
-from loadingdock.core.contactmodel import ContactTable
-from loadingdock.core.importmodel import APPLIED, Import, ImportState
-from loadingdock.core.model import Company
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.imports import APPLIED, Import, ImportState
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.imports import Importing, an_import
 from loadingdock.testing.records.store import HOUR, MINUTE, NOW, SECOND, SOON, Store
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.importmodel import Import, Outcome, RowProblem, RowReport
-from loadingdock.core.model import Company, Page
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.imports import Import, Outcome, RowProblem, RowReport
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.imports import Importing
 from loadingdock.testing.records.store import Store, drained
 

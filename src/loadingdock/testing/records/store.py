@@ -11,8 +11,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from loadingdock.core.model import AuditEntry, Company, File, Page, State, Upload, Version
-from loadingdock.core.ports import JobQueue, Records, Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import File, State, Upload, Version
+from loadingdock.core.model.journal import AuditEntry
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.jobs import JobQueue
+from loadingdock.core.ports.records import Records, Unit
 
 T = TypeVar("T")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
 from loadingdock.core.errors import AlreadyExists
-from loadingdock.core.model import Company
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, NOW, Store, StoreContract, new_id
 
 COLUMNS = (

@@ -12,29 +12,19 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import DockError
-from loadingdock.core.importmodel import Import, ImportState, Outcome, Progress
 from loadingdock.core.loading import Counts
-from loadingdock.core.model import (
-    ApiKey,
-    Attachment,
-    Attempt,
-    Callback,
-    CallbackSecret,
-    Company,
-    File,
-    Job,
-    JobState,
-    OAuthClient,
-    Page,
-    State,
-    StoredResponse,
-    Upload,
-    Usage,
-    User,
-)
-from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.core.model.callbacks import Attempt, Callback, CallbackSecret
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.files import Attachment, File, State, Upload
+from loadingdock.core.model.identity import ApiKey, OAuthClient, User
+from loadingdock.core.model.imports import Import, ImportState, Outcome, Progress
+from loadingdock.core.model.jobs import Job, JobState
+from loadingdock.core.model.journal import StoredResponse
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.callbacks import a_callback, a_secret
 from loadingdock.testing.records.identity import a_client, a_key, a_user
 from loadingdock.testing.records.imports import an_import

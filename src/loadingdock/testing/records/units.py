@@ -9,8 +9,11 @@ from datetime import timedelta
 import pytest
 
 from loadingdock.core.errors import AlreadyExists, InvalidInput, NotFound, Unavailable
-from loadingdock.core.model import Company, OAuthClient, Page, Usage
-from loadingdock.core.ports import FileFilter, Unit
+from loadingdock.core.model.companies import Company, Usage
+from loadingdock.core.model.identity import OAuthClient
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, NOW, SOON, Store, StoreContract, a_file
 
 

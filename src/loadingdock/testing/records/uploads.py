@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from loadingdock.core.errors import AlreadyExists, NotFound
-from loadingdock.core.model import Company, State
-from loadingdock.core.ports import Unit
+from loadingdock.core.model.companies import Company
+from loadingdock.core.model.files import State
+from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, NOW, Store, StoreContract, an_upload, new_id
 
 

@@ -30,7 +30,7 @@ from loadingdock.adapters.blobs.s3.troubles import code_of, refusal
 from loadingdock.adapters.blobs.s3.wire import Wire
 from loadingdock.adapters.blobs.s3.writer import PART, S3Writer, Workshop, blob_name
 from loadingdock.core.errors import OffsetMismatch
-from loadingdock.core.ports import Examination
+from loadingdock.core.ports.examination import Examination
 
 _SENDERS = 16
 _HASHERS = 4

@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from loadingdock.adapters.blobs.s3.writer import Workshop
 from loadingdock.core.errors import DockError, Unavailable
-from loadingdock.core.ports import Examination
+from loadingdock.core.ports.examination import Examination
 
 _FOLDER = "examination/"
 _SKEW = 60.0  # seconds; at 900 S3 refuses every request

@@ -16,7 +16,8 @@ from loadingdock.adapters.blobs.s3.objects import Objects
 from loadingdock.adapters.blobs.s3.troubles import cause, code_of, refusal
 from loadingdock.adapters.blobs.s3.wire import BROKEN, Wire
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.ports import Arrived, Examination
+from loadingdock.core.ports.blobs import Arrived
+from loadingdock.core.ports.examination import Examination
 
 P = ParamSpec("P")
 T = TypeVar("T")

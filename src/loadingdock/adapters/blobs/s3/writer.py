@@ -18,7 +18,7 @@ from loadingdock.adapters.blobs.s3.objects import Objects
 from loadingdock.adapters.blobs.s3.staging import LEASE, Staging, State, Tail, names_of
 from loadingdock.adapters.blobs.s3.wire import Wire
 from loadingdock.core.errors import DockError, NotFound
-from loadingdock.core.model import BlobRef
+from loadingdock.core.model.blobs import BlobRef
 
 P = ParamSpec("P")
 T = TypeVar("T")

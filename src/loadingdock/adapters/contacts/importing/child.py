@@ -25,8 +25,8 @@ from loadingdock.adapters.contacts.reading.dialect import Limits
 from loadingdock.adapters.contacts.reading.reader import open_records
 from loadingdock.adapters.records.tables import of_declared
 from loadingdock.core.errors import DockError, StorageFull
-from loadingdock.core.importports import Source
 from loadingdock.core.loading import ContactLoader
+from loadingdock.core.ports.imports import Source
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PIECE = 1 << 16

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from loadingdock.adapters.confined.pool import INHERITED
 from loadingdock.adapters.contacts.importing.messages import LENGTH, Message, error_of, framed, parsed
-from loadingdock.core.importports import Interrupted
+from loadingdock.core.ports.imports import Interrupted
 
 Place: TypeAlias = Path | str
 """The folder of SQLite's files of contacts, or libpq's connection string."""

@@ -10,10 +10,10 @@ from pathlib import Path
 from loadingdock.adapters.contacts.importing import messages
 from loadingdock.adapters.contacts.importing.children import Child, Children, Place
 from loadingdock.adapters.records.tables import declared
-from loadingdock.core.contactmodel import ContactTable
-from loadingdock.core.importmodel import Asked, ImportState, Progress
-from loadingdock.core.importports import Head, Interrupted, Loaded, Reversed, Source, Watcher
 from loadingdock.core.loading import Ending, Load
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.imports import Asked, ImportState, Progress
+from loadingdock.core.ports.imports import Head, Interrupted, Loaded, Reversed, Source, Watcher
 
 _HEAD = 12 << 20  # bytes: more than the longest record
 _LOOKS = 2  # at once: each takes a process

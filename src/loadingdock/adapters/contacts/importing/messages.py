@@ -25,9 +25,9 @@ from typing import Any, TypeAlias
 from loadingdock.adapters.records.tables import declared, of_declared
 from loadingdock.core import errors
 from loadingdock.core.errors import DockError
-from loadingdock.core.importmodel import Asked, Outcome, RowProblem, RowReport
-from loadingdock.core.importports import Reported
 from loadingdock.core.loading import Counts, Load, Operation
+from loadingdock.core.model.imports import Asked, Outcome, RowProblem, RowReport
+from loadingdock.core.ports.imports import Reported
 
 LENGTH = struct.Struct(">I")
 

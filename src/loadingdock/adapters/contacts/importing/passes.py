@@ -15,9 +15,9 @@ from loadingdock.adapters.contacts.importing.reports import Reports
 from loadingdock.adapters.contacts.importing.rules import column_rules, dialect
 from loadingdock.adapters.contacts.reading.batches import Batch
 from loadingdock.adapters.contacts.reading.reader import Reader, open_records
-from loadingdock.core.importmodel import Asked, ImportState
-from loadingdock.core.importports import Reported, Source
 from loadingdock.core.loading import ContactLoader, Counts, Ending, Load, Refused
+from loadingdock.core.model.imports import Asked, ImportState
+from loadingdock.core.ports.imports import Reported, Source
 
 _TICK_S = 0.2  # between what is told
 _TOGETHER = 50  # rows of a message

@@ -16,9 +16,9 @@ from loadingdock.adapters.contacts.reading.dialect import Dialect
 from loadingdock.adapters.contacts.reading.outcome import RejectedRow, RowError
 from loadingdock.adapters.contacts.reading.reader import Reader
 from loadingdock.adapters.contacts.reading.rejects import RejectsCsv, RejectsJson
-from loadingdock.core.importmodel import Outcome, RowProblem, RowReport
-from loadingdock.core.importports import Reported
 from loadingdock.core.loading import DUPLICATE, EXISTS, UNKNOWN, Refused
+from loadingdock.core.model.imports import Outcome, RowProblem, RowReport
+from loadingdock.core.ports.imports import Reported
 
 FIRST = 1_000  # rows of each outcome
 _RAW = 16 << 10  # bytes of a record as text

@@ -10,9 +10,9 @@ from loadingdock.adapters.contacts.reading import rules
 from loadingdock.adapters.contacts.reading.dialect import Dialect
 from loadingdock.adapters.contacts.reading.outcome import FileRefused
 from loadingdock.adapters.contacts.reading.rules import ColumnRule
-from loadingdock.core.contactmodel import Column, ContactTable, Kind
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.importmodel import Asked
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
+from loadingdock.core.model.imports import Asked
 
 # The reader's names of parameters are the wire's.
 _FIELDS = {"separator": "separator", "quote": "quote", "encodingType": "encoding", "fieldsCode": "columns"}

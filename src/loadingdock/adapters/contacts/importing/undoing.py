@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from loadingdock.adapters.contacts.importing.reports import FIRST
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.contactvalues import spelled
-from loadingdock.core.importmodel import Outcome, RowProblem, RowReport
 from loadingdock.core.loading import ContactLoader, Undone, Untouched
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.imports import Outcome, RowProblem, RowReport
 
 _REASONS = {
     "changed": "The contact was changed after the import.",

@@ -14,7 +14,6 @@ from loadingdock.adapters.contacts.loading.ahead import ahead
 from loadingdock.adapters.contacts.loading.engine import Engine, Violated, attempt
 from loadingdock.adapters.contacts.loading.keys import Surveyed, ordered
 from loadingdock.adapters.contacts.loading.statements import Loading, Unique, uniques
-from loadingdock.core.contactmodel import Column
 from loadingdock.core.loading import (
     AMBIGUOUS,
     DUPLICATE,
@@ -29,6 +28,7 @@ from loadingdock.core.loading import (
     Operation,
     Refused,
 )
+from loadingdock.core.model.contacts import Column
 
 
 class Cancelled(Exception):

@@ -15,7 +15,6 @@ from loadingdock.adapters.contacts.loading.keys import Surveyed
 from loadingdock.adapters.contacts.loading.undoing import Taken, Undoing, form
 from loadingdock.adapters.contacts.tables.former import LOADS, undoing
 from loadingdock.adapters.contacts.tables.statements import Reading
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import NotFound
 from loadingdock.core.loading import (
     Counts,
@@ -29,6 +28,7 @@ from loadingdock.core.loading import (
     Untouched,
     checked,
 )
+from loadingdock.core.model.contacts import ContactTable
 
 
 class Session(Engine, Protocol):

@@ -18,8 +18,8 @@ from loadingdock.adapters.contacts.tables.postgres_tongue import TONGUE
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.adapters.records.postgres.connection import LOCKS
 from loadingdock.adapters.records.postgres.executor import refusal, unavailable
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Conflict, NotFound, Unavailable
+from loadingdock.core.model.contacts import ContactTable
 
 _SETTINGS = {
     "timezone": "UTC",

@@ -22,8 +22,8 @@ from loadingdock.adapters.contacts.loading.statements import Words
 from loadingdock.adapters.contacts.tables.former import LOADS, MAKING_LOADS
 from loadingdock.adapters.contacts.tables.sqlite_tongue import BUSY_MS, SETTINGS, TONGUE
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Conflict, NotFound, StorageFull, Unavailable
+from loadingdock.core.model.contacts import ContactTable
 
 _CACHE_KIB = 32 * 1024  # batches go through an index from its beginning to its end: what fits is little help
 # The driver tells no codes, but SQLite's words for them: https://sqlite.org/c3ref/errcode.html

@@ -14,8 +14,8 @@ from loadingdock.adapters.contacts.loading.undoing import kept, null
 from loadingdock.adapters.contacts.tables.former import undoing
 from loadingdock.adapters.contacts.tables.plans import indexes, indexing
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
-from loadingdock.core.contactmodel import OWN, Column, ContactTable
 from loadingdock.core.loading import Load, Operation
+from loadingdock.core.model.contacts import OWN, Column, ContactTable
 
 STAGE, WORK, WATCH = quoted(OWN + "stage"), quoted(OWN + "work"), quoted(OWN + "watch")
 

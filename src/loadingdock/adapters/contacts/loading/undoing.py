@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from loadingdock.adapters.contacts.tables.former import undoing
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
-from loadingdock.core.contactmodel import Column, ContactTable
+from loadingdock.core.model.contacts import Column, ContactTable
 
 
 def kept(place: int) -> str:

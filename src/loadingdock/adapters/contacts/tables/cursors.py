@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 
 from loadingdock.adapters.records import cursors
-from loadingdock.core.contactmodel import Contact, ContactTable
 from loadingdock.core.contactvalues import parsed, spelled
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.model import Page
+from loadingdock.core.model.contacts import Contact, ContactTable
+from loadingdock.core.model.pages import Page
 
 
 def encode(table: ContactTable, contact: Contact, *, by_key: bool) -> str:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from loadingdock.adapters.contacts.tables.statements import Statement, Tongue
-from loadingdock.core.contactmodel import OWN, ContactTable
+from loadingdock.core.model.contacts import OWN, ContactTable
 
 LOADS = OWN + "loads"
 """The loads that were committed."""

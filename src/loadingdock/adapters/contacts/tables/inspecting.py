@@ -7,9 +7,9 @@ from typing import Any
 
 from loadingdock.adapters.contacts.tables.plans import SHOWN, Check, indexes
 from loadingdock.adapters.contacts.tables.statements import LOAD, Tongue
-from loadingdock.core.contactmodel import OWN, ROW, Column, ContactTable
 from loadingdock.core.contactvalues import spelled
 from loadingdock.core.errors import Conflict
+from loadingdock.core.model.contacts import OWN, ROW, Column, ContactTable
 
 _SHOWN = 80  # characters
 _OWN = {ROW, LOAD}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, index, quoted
-from loadingdock.core.contactmodel import OWN, Column, ContactTable, Kind
+from loadingdock.core.model.contacts import OWN, Column, ContactTable, Kind
 
 SHOWN = 5
 """Offenders that are told."""

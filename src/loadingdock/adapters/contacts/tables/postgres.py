@@ -18,11 +18,11 @@ from loadingdock.adapters.records.postgres.connection import LOCKS, Connection, 
 from loadingdock.adapters.records.postgres.executor import refusal, unavailable
 from loadingdock.adapters.records.postgres.pool import Pool
 from loadingdock.adapters.records.tables import declared, of_declared
-from loadingdock.core.contactmodel import ROW, Contact, ContactTable, Value
-from loadingdock.core.contactports import Asked
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import AlreadyExists, Conflict, Unavailable
-from loadingdock.core.model import Page
+from loadingdock.core.model.contacts import ROW, Contact, ContactTable, Value
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.contacts import Asked
 
 _BATCH = 500  # rows of an export at once
 _EXPORTS = 4  # at the same time, each on a connection of its own

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loadingdock.adapters.contacts.tables.statements import Tongue, quoted
-from loadingdock.core.contactmodel import Column, Kind, Value
+from loadingdock.core.model.contacts import Column, Kind, Value
 
 _TYPES = {
     Kind.INTEGER: "bigint",

@@ -19,11 +19,11 @@ from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect, 
 from loadingdock.adapters.contacts.tables.statements import TABLES, Reading, Statement
 from loadingdock.adapters.records.sqlite.connection import refusal
 from loadingdock.adapters.records.tables import declared, of_declared
-from loadingdock.core.contactmodel import Contact, ContactTable, Value
-from loadingdock.core.contactports import Asked
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import AlreadyExists, Conflict, NotFound, Unavailable
-from loadingdock.core.model import Page
+from loadingdock.core.model.contacts import Contact, ContactTable, Value
+from loadingdock.core.model.pages import Page
+from loadingdock.core.ports.contacts import Asked
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ import apsw
 
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue, quoted
 from loadingdock.adapters.records.values import micros, moment
-from loadingdock.core.contactmodel import Column, Kind, Value
+from loadingdock.core.model.contacts import Column, Kind, Value
 
 APPLICATION = 0x4C446F43  # "LDoC", in the file's header: https://sqlite.org/fileformat.html#application_id
 BUSY_MS = 10_000

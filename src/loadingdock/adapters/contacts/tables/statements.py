@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from loadingdock.core.contactmodel import OWN, ROW, TEXTS, Column, Contact, ContactTable, Value
 from loadingdock.core.contactvalues import Condition, Is, Wanted, after_prefix
+from loadingdock.core.model.contacts import OWN, ROW, TEXTS, Column, Contact, ContactTable, Value
 
 TABLES = OWN + "tables"
 """Beside the tables of a company: what each of them was declared as when it was last changed."""

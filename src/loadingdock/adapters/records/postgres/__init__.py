@@ -15,8 +15,9 @@ from loadingdock.adapters.records.postgres.engine import Engine, unit_of
 from loadingdock.adapters.records.postgres.notices import Notices
 from loadingdock.adapters.records.postgres.pool import Pool
 from loadingdock.adapters.records.watching import watch
-from loadingdock.core.model import Event
-from loadingdock.core.ports import Connections, Examination, Unit
+from loadingdock.core.model.journal import Event
+from loadingdock.core.ports.examination import Examination
+from loadingdock.core.ports.records import Connections, Unit
 
 T = TypeVar("T")
 

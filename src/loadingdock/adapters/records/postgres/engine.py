@@ -16,7 +16,7 @@ from loadingdock.adapters.records.postgres.notices import Notices
 from loadingdock.adapters.records.postgres.pool import Pool
 from loadingdock.adapters.records.unit import SqlUnit
 from loadingdock.core.errors import DockError, Unavailable
-from loadingdock.core.ports import Unit
+from loadingdock.core.ports.records import Unit
 
 T = TypeVar("T")
 Run = Callable[[Executor], Awaitable[T]]

@@ -12,7 +12,7 @@ import psycopg_pool
 
 from loadingdock.adapters.records.postgres.connection import Connection, configure
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.ports import Connections
+from loadingdock.core.ports.records import Connections
 
 log = logging.getLogger(__name__)
 

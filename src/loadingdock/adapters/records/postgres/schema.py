@@ -16,7 +16,7 @@ from loadingdock.adapters.records.postgres.connection import LOCKS, WRITING, Con
 from loadingdock.adapters.records.postgres.executor import refusal
 from loadingdock.adapters.records.queries import fill, migrations
 from loadingdock.core.errors import Conflict, Unavailable
-from loadingdock.core.ports import Examination
+from loadingdock.core.ports.examination import Examination
 
 log = logging.getLogger(__name__)
 

@@ -20,8 +20,9 @@ from loadingdock.adapters.records.sqlite.readers import Readers
 from loadingdock.adapters.records.sqlite.writer import Writer
 from loadingdock.adapters.records.watching import watch
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.model import Event
-from loadingdock.core.ports import Examination, Unit
+from loadingdock.core.model.journal import Event
+from loadingdock.core.ports.examination import Examination
+from loadingdock.core.ports.records import Unit
 
 T = TypeVar("T")
 

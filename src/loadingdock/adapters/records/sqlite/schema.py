@@ -10,7 +10,7 @@ from loadingdock.adapters.records import sealing
 from loadingdock.adapters.records.queries import fill, migrations
 from loadingdock.adapters.records.sqlite.connection import WORDS, connect
 from loadingdock.core.errors import Conflict
-from loadingdock.core.ports import Examination
+from loadingdock.core.ports.examination import Examination
 
 _APPLICATION = 0x4C446F63  # "LDoc", in the file's header: https://sqlite.org/fileformat.html#application_id
 _PATIENCE_MS = 120_000  # another process may be migrating a large database

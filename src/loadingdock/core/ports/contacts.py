@@ -6,9 +6,9 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from loadingdock.core.contactmodel import Contact, ContactTable, Value
 from loadingdock.core.contactvalues import Wanted
-from loadingdock.core.model import Page
+from loadingdock.core.model.contacts import Contact, ContactTable, Value
+from loadingdock.core.model.pages import Page
 
 
 class ContactTables(Protocol):

@@ -8,11 +8,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from loadingdock.core.contactmodel import ContactTable
 from loadingdock.core.errors import Unavailable
-from loadingdock.core.importmodel import Asked, Import, ImportState, Outcome, Progress, RowReport
 from loadingdock.core.loading import Counts, Ending, Load
-from loadingdock.core.model import Page
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.imports import Asked, Import, ImportState, Outcome, Progress, RowReport
+from loadingdock.core.model.pages import Page
 
 
 class ImportRecords(Protocol):
