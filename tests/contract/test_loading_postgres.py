@@ -16,13 +16,14 @@ from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
 from tests.contract import batches
 from tests.contract.loading_deleted import DeletedContacts
 from tests.contract.loading_kills import KilledLoads
+from tests.contract.loading_older import OlderLoads
 from tests.engines.postgres import Postgres, postgres
 
 __all__ = ["postgres"]
 
 
 @pytest.mark.engine("postgres")
-class TestPostgresLoads(DeletedContacts, KilledLoads, LoadingContract):
+class TestPostgresLoads(DeletedContacts, KilledLoads, OlderLoads, LoadingContract):
     @pytest.fixture
     async def records(self, postgres: Postgres) -> AsyncIterator[PostgresRecords]:
         url = await asyncio.to_thread(postgres.database)

@@ -15,9 +15,10 @@ from loadingdock.testing.contacts.loading import BatchOf, LoadingContract
 from tests.contract import batches
 from tests.contract.loading_deleted import DeletedContacts
 from tests.contract.loading_kills import KilledLoads
+from tests.contract.loading_older import OlderLoads
 
 
-class TestSqliteLoads(DeletedContacts, KilledLoads, LoadingContract):
+class TestSqliteLoads(DeletedContacts, KilledLoads, OlderLoads, LoadingContract):
     @pytest.fixture
     async def contacts(self, tmp_path: Path) -> AsyncIterator[ContactStore]:
         store = SqliteContacts(tmp_path / "contacts")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 from loadingdock.core.contacts import Contacts
 from loadingdock.core.errors import Conflict, InvalidInput, NotFound, Sealed, StorageFull, Unavailable
@@ -27,7 +26,7 @@ from loadingdock.core.scratch import scratch
 
 _BATCH = 100
 _OURS = "It could not be done, for a reason that is not in the file; whoever runs this service finds it in the log."
-_TOLD_ELSEWHERE = "The worker that undid it was lost before it said what it did: the numbers are not known."
+_TOO_LATE = "What the contacts were before it is not kept any more: nothing was undone."
 
 
 class Importing:
@@ -128,8 +127,10 @@ class Importing:
             return
         try:
             with scratch() as folder:
-                done, reason = await self._undone(company, of, folder)
-                await self._end_undo(job, of, done, reason)
+                done = await self._importer.undo(await self._table(company, of), of.number, folder)
+                await self._end_undo(job, of, done)
+        except NotFound:
+            await self._end_undo(job, of, None, _TOO_LATE)
         except Conflict as error:  # the table has just been altered
             raise Delayed(str(error)) from error
         except (Lost, Delayed, Unavailable, StorageFull):
@@ -139,14 +140,8 @@ class Importing:
                 await self._end_undo(job, of, None, _OURS)
             raise
 
-    async def _undone(self, company: Company, of: Import, folder: Path) -> tuple[Reversed, str | None]:
-        try:
-            return await self._importer.undo(await self._table(company, of), of.number, folder), None
-        except NotFound:
-            return Reversed(0, 0, 0, (), None), _TOLD_ELSEWHERE
-
-    async def _end_undo(self, job: Job, of: Import, done: Reversed | None, reason: str | None) -> None:
-        """None: nothing was undone."""
+    async def _end_undo(self, job: Job, of: Import, done: Reversed | None, reason: str | None = None) -> None:
+        """None: nothing was undone, for that reason."""
         report = await self._reports.store(None if done is None else done.report)
         now = self._clock.now()
 
@@ -159,9 +154,7 @@ class Importing:
             else:
                 file = await self._reports.publish(unit, company, current, report, "left.ndjson", now)
                 reversal = Reversal(now, done.removed, done.restored, done.left, file)
-                ended = replace(
-                    current, state=ImportState.UNDONE, undone=reversal, undo_until=None, reason=reason or current.reason
-                )
+                ended = replace(current, state=ImportState.UNDONE, undone=reversal, undo_until=None)
                 await unit.imports.add_rows(current.number, done.rows)
             await self._queue.leave(unit, company, ended, now)
             return await self._queue.advance(unit, company, current.table_number, now)

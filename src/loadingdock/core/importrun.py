@@ -207,7 +207,7 @@ class Run:
         match loaded.ending:
             case Ending.COMMITTED:
                 self.committed = True
-                await self.end(None, until=self._clock.now() + UNDOABLE)
+                await self.end(None, counts=loaded.counts, until=self._clock.now() + UNDOABLE)
             case Ending.DRY:
                 await self.end(None, counts=loaded.counts, reported=loaded.reported)
             case Ending.REFUSED:

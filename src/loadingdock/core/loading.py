@@ -214,8 +214,9 @@ class ContactLoader(Protocol):
         ...
 
     def undo(self, table: ContactTable, number: int) -> Undone:
-        """Once. Rows that are not as the load left them stay as they are. Raises NotFound for a load that was not
-        committed, was not undoable, is undone or forgotten."""
+        """Rows that are not as the load left them stay as they are. One that is undone stays so: what that did is told
+        again, with the keys that the rows have now. Raises NotFound for a load that was not committed, was not undoable
+        or is forgotten."""
         ...
 
     def forget(self, table: ContactTable, number: int) -> None:

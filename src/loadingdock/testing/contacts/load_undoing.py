@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
 
@@ -77,8 +78,8 @@ class UndoingContract(Runs):
         assert await asyncio.to_thread(loader.undo, table, load.number) == Undone(1, 5, ())
         assert await exported(contacts, table) == list(put)
         assert await contacts.examine(1, [table]) == ()
-        with pytest.raises(NotFound):
-            await asyncio.to_thread(loader.undo, table, load.number)
+        assert await asyncio.to_thread(loader.undo, table, load.number) == Undone(1, 5, ())
+        assert await exported(contacts, table) == list(put)
 
     async def test_what_was_changed_since_stays(self, contacts: ContactStore, run: Run, loader: ContactLoader) -> None:
         table = a_table(Column("A"), Column("B"), Column("C"), key=("A",))
@@ -102,6 +103,31 @@ class UndoingContract(Runs):
             ("d", "old", None),
             ("e", "new", "since"),
         }
+
+    async def test_what_it_did_is_told_to_whoever_asks_again(
+        self, contacts: ContactStore, run: Run, loader: ContactLoader
+    ) -> None:
+        """The one who asked first may be gone. More rows are left than are asked for at once."""
+        table, some = a_table(Column("N", Kind.INTEGER), Column("B"), key=("N",)), range(1_200)
+        put = await filled(contacts, table, [(n, "old") for n in some])
+        load = a_load(table, Operation.UPDINS, ["N", "B"], ["N"])
+        await run(load, [(n, "new") for n in range(1_500)], size=700)
+        await run(a_load(table, Operation.UPALL, ["N", "B"], ["N"]), [(n, "since") for n in some[100:]], size=700)
+        await contacts.delete(table, put[0].row)
+        await contacts.delete(table, put[200].row)
+        first = await asyncio.to_thread(loader.undo, table, load.number)
+        assert (first.removed, first.restored) == (300, 99)
+        assert Counter(each.why for each in first.conflicts) == {"changed": 1_099, "gone": 2}
+        rows = await exported(contacts, table)
+        await run(a_load(table, Operation.UPALL, ["N", "B"], ["N"]), [(n, "later") for n in some], size=700)
+        assert await asyncio.to_thread(loader.undo, table, load.number) == first
+        assert [contact.values[1] for contact in await exported(contacts, table)] == ["later"] * len(rows)
+        await contacts.delete(table, put[300].row)
+        again = await asyncio.to_thread(loader.undo, table, load.number)
+        assert [each for each in again.conflicts if each.row != put[300].row] == [
+            each for each in first.conflicts if each.row != put[300].row
+        ]
+        assert [(each.key, each.why) for each in again.conflicts if each.row == put[300].row] == [((), "changed")]
 
     async def test_a_value_that_another_one_has_by_now_is_not_given_back(
         self, contacts: ContactStore, run: Run, loader: ContactLoader

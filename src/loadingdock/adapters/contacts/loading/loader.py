@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import astuple
-from typing import Any, Protocol
+from typing import Protocol
 
 from loadingdock.adapters.contacts.loading.engine import Engine, Violated, attempt
 from loadingdock.adapters.contacts.loading.flow import Cancelled, Disputed, Flow, Repeated
 from loadingdock.adapters.contacts.loading.keys import Surveyed
 from loadingdock.adapters.contacts.loading.undoing import Taken, Undoing, form
+from loadingdock.adapters.contacts.loading.undone import recalled, remember, untouched
 from loadingdock.adapters.contacts.tables.former import LOADS, undoing
-from loadingdock.adapters.contacts.tables.statements import Reading
 from loadingdock.core.errors import NotFound
 from loadingdock.core.loading import (
     Counts,
@@ -96,8 +95,10 @@ class Loader(ABC):
     def undo(self, table: ContactTable, number: int) -> Undone:
         with self._session(table.company_id) as session:
             session.begin(table)
+            if (known := recalled(session, table, number)) is not None:
+                return known
             sql = _undoing(session, table, number)
-            conflicts = [_untouched(session, table, row, "changed") for row in session.all(sql.conflicts())]
+            conflicts = [untouched(session, table, row, "changed") for row in session.all(sql.conflicts())]
             removed, restored = session.run(sql.removing()), 0
             if sql.updated:
                 try:
@@ -106,9 +107,11 @@ class Loader(ABC):
                 except Violated:
                     restored, left = _one_by_one(session, table, sql)
                     conflicts += left
+            done = Undone(removed, restored, tuple(sorted(conflicts, key=lambda each: each.row)))
             _forget(session, table, number)
+            remember(session, table, number, done)
             session.commit()
-            return Undone(removed, restored, tuple(sorted(conflicts, key=lambda each: each.row)))
+            return done
 
     def forget(self, table: ContactTable, number: int) -> None:
         with self._session(table.company_id) as session:
@@ -176,15 +179,6 @@ def _forget(session: Session, table: ContactTable, number: int) -> None:
     session.run(f"UPDATE {home(LOADS)} SET above = NULL, upto = NULL WHERE number = {number:d}")  # noqa: S608 - quoted
 
 
-def _untouched(session: Session, table: ContactTable, row: Sequence[Any], why: str) -> Untouched:
-    number, there, *values = row
-    if there is None:
-        return Untouched(number, (), "gone")
-    contact = Reading(session.tongue, table).contact((number, *values))
-    held = dict(zip((column.name for column in table.visible), contact.values, strict=True))
-    return Untouched(number, tuple(held[name] for name in table.key), why)
-
-
 def _one_by_one(session: Session, table: ContactTable, sql: Undoing) -> tuple[int, list[Untouched]]:
     """For as long as one row makes way for another."""
     rows, restored = session.all(sql.restorable()), 0
@@ -199,4 +193,4 @@ def _one_by_one(session: Session, table: ContactTable, sql: Undoing) -> tuple[in
         if len(left) == len(rows):
             break
         rows = left
-    return restored, [_untouched(session, table, row, "not_unique") for row in rows]
+    return restored, [untouched(session, table, row, "not_unique") for row in rows]

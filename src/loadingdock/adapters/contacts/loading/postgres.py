@@ -13,7 +13,7 @@ from psycopg import errors
 from loadingdock.adapters.contacts.loading.engine import Violated
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
 from loadingdock.adapters.contacts.loading.statements import Words
-from loadingdock.adapters.contacts.tables.former import LOADS, MAKING_LOADS
+from loadingdock.adapters.contacts.tables.former import LOADS, making_loads
 from loadingdock.adapters.contacts.tables.postgres_tongue import TONGUE
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.adapters.records.postgres.connection import LOCKS
@@ -75,11 +75,12 @@ class _Session:
         loads, tables = TONGUE.home(table.company_id, LOADS), TONGUE.home(table.company_id, TABLES)
         if not self.has(table.company_id, TABLES):
             raise NotFound("table")
-        if not self.has(table.company_id, LOADS):
+        if making_loads(loads, self._columns(loads)):
             # Two who make it at once would meet an error of the catalogue's own index.
             self.run("BEGIN")
             self.run(f"SELECT pg_advisory_xact_lock({LOCKS}, hashint8({table.company_id:d}))")
-            self.run(MAKING_LOADS.format(loads))
+            for statement in making_loads(loads, self._columns(loads)):
+                self.run(statement)
             self.run("COMMIT")
         self.run("BEGIN")
         found = self.all(f"SELECT version FROM {tables} WHERE number = {table.number:d} FOR SHARE")  # noqa: S608 - names are quoted
@@ -98,6 +99,13 @@ class _Session:
             "SELECT to_regclass(%s) IS NOT NULL", (TONGUE.home(company_id, name),)
         ).fetchone()
         return bool(found and found[0])
+
+    def _columns(self, home: str) -> list[str]:
+        """None of a table that is not there."""
+        found = self._connection.execute(
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0", (home,)
+        )
+        return [name for (name,) in found]
 
     def commit(self) -> None:
         self.run("COMMIT")

@@ -19,7 +19,7 @@ from loadingdock.adapters.contacts.loading.engine import Violated
 from loadingdock.adapters.contacts.loading.keys import counted
 from loadingdock.adapters.contacts.loading.loader import Loader, Session
 from loadingdock.adapters.contacts.loading.statements import Words
-from loadingdock.adapters.contacts.tables.former import LOADS, MAKING_LOADS
+from loadingdock.adapters.contacts.tables.former import LOADS, making_loads
 from loadingdock.adapters.contacts.tables.sqlite_tongue import BUSY_MS, SETTINGS, TONGUE
 from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.core.errors import Conflict, NotFound, StorageFull, Unavailable
@@ -83,7 +83,9 @@ class _Session:
         rows = self.all(f"SELECT version FROM {TABLES} WHERE number = {table.number:d}")  # noqa: S608 - a number
         if not rows or rows[0][0] != table.version:
             raise Conflict(f"The table {table.code} has just been altered; ask again.")
-        self.run(MAKING_LOADS.format(TONGUE.home(table.company_id, LOADS)))
+        there = {name for (name,) in self.all(f"SELECT name FROM pragma_table_info('{LOADS}')")}  # noqa: S608 - ours
+        for statement in making_loads(TONGUE.home(table.company_id, LOADS), there):
+            self.run(statement)
 
     def indexed(self) -> None:
         """SQLite takes an index where there is one."""

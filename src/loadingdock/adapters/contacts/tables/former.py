@@ -5,16 +5,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from loadingdock.adapters.contacts.tables.statements import Statement, Tongue
 from loadingdock.core.model.contacts import OWN, ContactTable
 
 LOADS = OWN + "loads"
 """The loads that were committed."""
-MAKING_LOADS = (
-    "CREATE TABLE IF NOT EXISTS {0} (number bigint PRIMARY KEY, contact_table bigint NOT NULL, counts text NOT NULL,"
-    " changed text NOT NULL, above bigint, upto bigint)"
-)
-"""`above` < number of a row that it put in <= `upto`; neither is there if it cannot be taken back."""
+_COLUMNS = {
+    "number": "bigint PRIMARY KEY",
+    "contact_table": "bigint NOT NULL",
+    "counts": "text NOT NULL",
+    "changed": "text NOT NULL",
+    "above": "bigint",
+    "upto": "bigint",
+    "undone": "text",
+}
+"""`above` < number of a row that it put in <= `upto`; neither is there if it cannot be taken back. `undone`: what was
+done when it was."""
+
+
+def making_loads(home: str, there: Collection[str]) -> tuple[str, ...]:
+    """What is to be done so that LOADS is as it should be: `there` are the names of the columns that it has, fewer of
+    them where an earlier version made it, none where nobody did."""
+    if not there:
+        columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+        return (f"CREATE TABLE {home} ({columns})",)
+    return tuple(f"ALTER TABLE {home} ADD COLUMN {name} {kind}" for name, kind in _COLUMNS.items() if name not in there)
 
 
 def undoing(number: int) -> str:
