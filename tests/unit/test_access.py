@@ -501,7 +501,8 @@ async def test_tokens_and_denials_leave_rows(house: World) -> None:
         await house.access.grant(made.client.id, "wrong", None, None, address=ADDRESS)
     grant = await house.access.grant(made.client.id, made.secret, None, None, address=ADDRESS)
     principal = await house.access.bearer(grant.token, address=ADDRESS)
-    house.access.denied(principal, Forbidden("files:write"))
+    with pytest.raises(Forbidden):
+        house.access.demand(principal, "files:write")
     rows = {(row.action, row.outcome, row.subject, row.detail) for row in await house.audit()}
     actor = f"client:{made.client.id}"
     assert {

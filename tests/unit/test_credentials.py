@@ -15,6 +15,7 @@ from loadingdock.web.credentials import (
     Basic,
     Bearer,
     Headers,
+    Key,
     api_key,
     authorization,
     client_address,
@@ -129,8 +130,8 @@ def test_a_token_without_the_word_is_one_where_the_wire_says_so() -> None:
 
 
 def test_tokens_in_headers_of_their_own() -> None:
-    assert api_key(sent("ldk_abc-_", name=b"api-key")) == "ldk_abc-_"
-    assert api_key(sent(" ldk_abc ", name=b"API-Key")) == "ldk_abc"
+    assert api_key(sent("ldk_abc-_", name=b"api-key")) == Key("ldk_abc-_")
+    assert api_key(sent(" ldk_abc ", name=b"API-Key")) == Key("ldk_abc")
     assert api_key([]) is None
     assert header_token(sent("a.b.c", name=b"X-CAP-API-OAUTH-TOKEN"), b"x-cap-api-oauth-token") == "a.b.c"
 

@@ -53,7 +53,6 @@ async def submit(
     """The file brought in and its import asked for. Raises what `Uploads.declare` and `Imports.submit` do, OSError."""
     services, company = opened.services, operator.company
     about = await asyncio.to_thread(path.stat)
-    kept = company.get(services.company_settings.get(f"retention.{API}", settings.RETENTION))
     declared = services.uploads.declare(
         operator,
         Declaration(
@@ -62,7 +61,7 @@ async def submit(
             max_size=company.get(settings.MAX_SIZE),
             size=about.st_size if stat.S_ISREG(about.st_mode) else None,
             strict_type=company.get(settings.TYPE_POLICY) == "strict",
-            keep=None if kept is None else timedelta(seconds=kept),
+            keep=settings.life(company, services.company_settings.get(f"retention.{API}", settings.RETENTION)),
         ),
     )
     with await asyncio.to_thread(path.open, "rb") as source, bar("storing", visible=visible) as draw:

@@ -29,8 +29,6 @@ from loadingdock.core.ports.records import Records, Unit
 from loadingdock.core.settings import KEY_RATE_LIMIT, LEGACY_MD5, RATE_LIMIT
 from loadingdock.core.signers import read_signer, signer_id
 
-__all__ = ["Access", "AccessSettings", "Grant", "permit"]
-
 log = logging.getLogger(__name__)
 
 
@@ -249,7 +247,21 @@ class Access:
             raise Forbidden("link")
         return principal
 
-    # --- limits and rows -------------------------------------------------------------------------
+    # --- permissions, limits and rows ------------------------------------------------------------
+
+    async def admit(self, principal: Principal, permission: str, namespace: str | None = None) -> None:
+        """Whoever passes holds the permission (for that namespace), and the request is counted. Raises Forbidden and
+        RateLimited."""
+        self.demand(principal, permission, namespace)
+        await self.limit(principal)
+
+    def demand(self, principal: Principal, permission: str, namespace: str | None = None) -> None:
+        """Raises Forbidden, and has it written down, if the principal does not hold the permission."""
+        try:
+            permit(principal, permission, namespace)
+        except Forbidden as error:
+            self._note(entry(principal, "denial", error.permission, "denied", self._clock.now()))
+            raise
 
     async def limit(self, principal: Principal) -> None:
         """Counts one request against the company's limits. Raises RateLimited. Costs nothing where none is set."""
@@ -263,10 +275,6 @@ class Access:
             wait := await self._limiter.hit(limit, "company", str(company.id))
         ):
             raise RateLimited(retry_after=wait)
-
-    def denied(self, principal: Principal, error: Forbidden) -> None:
-        """Writes down that a permission was missing."""
-        self._note(entry(principal, "denial", error.permission, "denied", self._clock.now()))
 
     async def close(self) -> None:
         """Returns when the rows under way are written."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import quote
 
-from loadingdock.core.access import Access, permit
+from loadingdock.core.access import Access
 from loadingdock.core.audit import entry
 from loadingdock.core.errors import Forbidden
 from loadingdock.core.model.blobs import Digest
@@ -179,11 +179,7 @@ class Links:
             raise Forbidden("link")
         granted = signed.query.get(_PERMISSION, "")
         permission, _, namespace = granted.partition("/")
-        try:
-            permit(principal, permission, namespace or None)
-        except Forbidden as error:
-            self._access.denied(principal, error)
-            raise
+        self._access.demand(principal, permission, namespace or None)
         length = signed.query.get(_LENGTH)
         return Link(
             principal,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from loadingdock.core.model.companies import CompanySetting
+from loadingdock.core.model.companies import Company, CompanySetting
 
 _SIZE = re.compile(r"(\d{1,18})\s*(|B|kB|KB|MB|GB|TB|KiB|MiB|GiB|TiB)", re.ASCII)
 _SIZE_UNITS = {
@@ -160,6 +160,12 @@ def retention(api: str, default: timedelta | None) -> CompanySetting[int | None]
         optional(duration, "never"),
         spelled_optional("never", spelled_duration),
     )
+
+
+def life(company: Company, setting: CompanySetting[int | None]) -> timedelta | None:
+    """How long the company keeps files by that retention; None: until they are deleted."""
+    seconds = company.get(setting)
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 RATE_LIMIT: CompanySetting[str | None] = CompanySetting(

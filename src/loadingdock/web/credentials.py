@@ -41,6 +41,16 @@ class Bearer:
     token: str
 
 
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key, which comes in a header of its own."""
+
+    key: str
+
+
+Credentials = Basic | Bearer | Key
+
+
 def authorization(headers: Headers, *, bare: bool = False) -> Basic | Bearer | None:
     """What the Authorization header holds; None without one. With `bare`, a token without the word Bearer is one
     too. Raises Unauthenticated for another scheme, for what cannot be read, and for two such headers."""
@@ -58,6 +68,18 @@ def authorization(headers: Headers, *, bare: bool = False) -> Basic | Bearer | N
     if scheme == "bearer" and _TOKEN68.fullmatch(credentials):
         return Bearer(credentials)
     raise Unauthenticated
+
+
+def login(headers: Headers) -> Basic | None:
+    """The same where nothing but a login with its password counts."""
+    found = authorization(headers)
+    return found if isinstance(found, Basic) else None
+
+
+def bearer(headers: Headers, *, bare: bool = False) -> Bearer | None:
+    """The same where nothing but a token counts."""
+    found = authorization(headers, bare=bare)
+    return found if isinstance(found, Bearer) else None
 
 
 def _basic(credentials: str) -> Basic:
@@ -82,8 +104,9 @@ def header_token(headers: Headers, name: bytes) -> str | None:
     return value
 
 
-def api_key(headers: Headers) -> str | None:
-    return header_token(headers, b"api-key")
+def api_key(headers: Headers) -> Key | None:
+    token = header_token(headers, b"api-key")
+    return None if token is None else Key(token)
 
 
 def _only(headers: Headers, name: bytes) -> str | None:

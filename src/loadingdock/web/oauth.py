@@ -48,11 +48,10 @@ class UnsupportedGrantType(InvalidInput):
 
 def _build(services: Services) -> FastAPI:
     app = application(dialect, "OAuth 2.0 client credentials.")
-    pace = Pace(rate=services.limits.min_rate, deadline=services.limits.deadline.total_seconds())
 
     async def token(request: Request) -> Response:
         basic = _basic(request)
-        form = await _form(request, pace)
+        form = await _form(request, services.limits.pace)
         client_id, secret = _client(basic, form)
         grant_type = form.get("grant_type")
         if not grant_type:

@@ -5,7 +5,6 @@ A wire of its own shape takes `status_of` as the base of its table and overrides
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.responses import Response
 
 from loadingdock.core import errors
 from loadingdock.core.errors import DockError
+from loadingdock.web.answers import answer_json
 from loadingdock.web.context import context
 from loadingdock.web.errors import InternalError, MethodNotAllowed, UnsupportedMediaType
 
@@ -70,6 +70,22 @@ def headers_of(error: DockError, *, challenge: str = "") -> dict[str, str]:
     return headers
 
 
+def narrowed(error: DockError, *, challenge: str) -> tuple[int, dict[str, str]]:
+    """(status, headers) on wires whose published documents know of errors 400 and 401 alone. What is wrong with the
+    request is 400, a missing permission 401; the sizes, the media type, the rate, what is not there and our own
+    troubles keep their statuses."""
+    headers = headers_of(error, challenge=challenge)
+    match error:
+        case errors.Forbidden():
+            return 401, {**headers, "www-authenticate": challenge}  # RFC 9110 15.5.2: a 401 says how one authenticates
+        case errors.TooLarge() | UnsupportedMediaType():
+            return status_of(error), headers
+        case errors.LimitExceeded() | errors.TypeRefused():
+            return 400, headers
+        case _:
+            return status_of(error), headers
+
+
 def title_of(error: DockError | type[DockError]) -> str:
     """The same for every occurrence of the code, as RFC 9457 3.1.3 asks: `too_large` is "Too large"."""
     return error.code.replace("_", " ").capitalize()
@@ -90,13 +106,8 @@ def respond(
     members: Mapping[str, Any], error: DockError, *, challenge: str = "", headers: Mapping[str, str] | None = None
 ) -> Response:
     """The document as an answer with its status, and with `headers` besides those that the error itself needs."""
-    body = json.dumps(members, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
-    return Response(
-        body,
-        members["status"],
-        headers={**headers_of(error, challenge=challenge), **(headers or {})},
-        media_type=MEDIA_TYPE,
-    )
+    sent = {**headers_of(error, challenge=challenge), **(headers or {})}
+    return answer_json(members, members["status"], sent, media_type=MEDIA_TYPE)
 
 
 def problem(error: DockError, request: Request, *, challenge: str = "") -> Response:

@@ -34,7 +34,7 @@ from loadingdock.core.model.files import File, Upload
 from loadingdock.core.settings import TYPE_POLICY
 from loadingdock.core.uploads import Declaration
 from loadingdock.web import resumable, s3
-from loadingdock.web.body import Body, Pace
+from loadingdock.web.body import Body
 from loadingdock.web.digests import claimed_digests
 from loadingdock.web.errors import UnsupportedMediaType
 from loadingdock.web.resumable import Fields, length_of, limits
@@ -50,7 +50,7 @@ class Promised:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._uploads = services.uploads
-        self._pace = Pace(rate=services.limits.min_rate, deadline=services.limits.deadline.total_seconds())
+        self._pace = services.limits.pace
 
     async def put(self, request: Request, link: Link, upload_id: str) -> Response:
         fields = Fields.of(request.headers)

@@ -25,6 +25,7 @@ from loadingdock.core.ports.processing import Scanner, TypeDetector
 from loadingdock.core.ports.ratelimits import RateLimiter
 from loadingdock.core.ports.records import Records
 from loadingdock.core.uploads import Uploads
+from loadingdock.web.body import Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,10 @@ class BodyLimits:
     max_body: int
     deadline: timedelta
     min_rate: int
+
+    @property
+    def pace(self) -> Pace:
+        return Pace(rate=self.min_rate, deadline=self.deadline.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ their own.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -16,36 +15,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadingdock.core import settings
-from loadingdock.core.errors import DockError, Forbidden, InvalidInput, LimitExceeded, TooLarge, TypeRefused
+from loadingdock.core.errors import DockError, InvalidInput
 from loadingdock.core.model.imports import Import
 from loadingdock.dialects.contact_load.fields import WIRE_NAMES
+from loadingdock.web.answers import answer_json
 from loadingdock.web.context import context
-from loadingdock.web.errors import UnsupportedMediaType
-from loadingdock.web.problems import headers_of, status_of
+from loadingdock.web.problems import narrowed
 
 API = "contact-load"
 PREFIX = "/api/contacts/rest/webdb/table"
 CHALLENGE = 'Basic realm="Loadingdock", charset="UTF-8"'  # RFC 7617 2.1: logins and passwords are UTF-8
 
 RETENTION = settings.retention(API, timedelta(days=30))
-
-
-class FileMissing(InvalidInput):
-    """The form has no part `file` with a file in it, or it is no form at all."""
-
-    code = "file_missing"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, field="file")
-
-
-class FileRepeated(InvalidInput):
-    code = "file_repeated"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The form has more than one part named file; send each file in a request of its own.", field="file"
-        )
 
 
 def accepted(request: Request, begun: Import, company: str) -> Response:
@@ -68,9 +49,7 @@ def accepted(request: Request, begun: Import, company: str) -> Response:
 
 def render(error: DockError, request: Request) -> Response:
     """Every error in one shape: what was wrong, with which field of the form, and the table as the path has it."""
-    headers = headers_of(error, challenge=CHALLENGE)
-    if isinstance(error, Forbidden):
-        headers["www-authenticate"] = CHALLENGE  # RFC 9110 15.5.2: a 401 says how one authenticates
+    status, headers = narrowed(error, challenge=CHALLENGE)
     field = error.field if isinstance(error, InvalidInput) else None
     body = {
         "status": False,
@@ -81,19 +60,7 @@ def render(error: DockError, request: Request) -> Response:
             "field": None if field is None else WIRE_NAMES.get(field, field),
         },
     }
-    return _answer(request, _status(error), body, headers)
-
-
-def _status(error: DockError) -> int:
-    match error:
-        case Forbidden():
-            return 401
-        case TooLarge() | UnsupportedMediaType():
-            return status_of(error)
-        case LimitExceeded() | TypeRefused():
-            return 400
-        case _:
-            return status_of(error)
+    return _answer(request, status, body, headers)
 
 
 def _table_of_path(request: Request) -> str | None:
@@ -105,6 +72,4 @@ def _table_of_path(request: Request) -> str | None:
 def _answer(
     request: Request, status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None
 ) -> Response:
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    sent = {"x-request-id": context(request).request_id, **(headers or {})}
-    return Response(content, status, sent, media_type="application/json")
+    return answer_json(body, status, {"x-request-id": context(request).request_id, **(headers or {})})

@@ -6,7 +6,6 @@ a missing permission 401; only the sizes, the rate and our own troubles have sta
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Mapping
@@ -17,20 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadingdock.core import settings
-from loadingdock.core.errors import (
-    DockError,
-    Forbidden,
-    InvalidInput,
-    LimitExceeded,
-    TooLarge,
-    TypeRefused,
-    Unauthenticated,
-)
+from loadingdock.core.errors import DockError, InvalidInput, Unauthenticated
 from loadingdock.core.model.companies import CompanySetting
+from loadingdock.web.answers import answer_json
 from loadingdock.web.context import context
-from loadingdock.web.credentials import Basic, authorization
-from loadingdock.web.errors import UnsupportedMediaType
-from loadingdock.web.problems import headers_of, status_of
+from loadingdock.web.credentials import login
+from loadingdock.web.problems import narrowed
 
 API = "conversation-files"
 PREFIX = "/dana/conversation/http/rest/file"
@@ -42,24 +33,6 @@ REPOSITORY: CompanySetting[str] = CompanySetting(
     f"{API}.repository", "WS", "the repository that stands in the fileID of conversation-files", settings.repository
 )
 RETENTION = settings.retention(API, timedelta(days=7))
-
-
-class FileMissing(InvalidInput):
-    """The form has no part `file` with a file in it, or it is no form at all."""
-
-    code = "file_missing"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, field="file")
-
-
-class FileRepeated(InvalidInput):
-    code = "file_repeated"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The form has more than one part named file; send each file in a request of its own.", field="file"
-        )
 
 
 def new_file_id(repository: str, now: datetime) -> str:
@@ -83,32 +56,18 @@ def uploaded(request: Request, *, file_id: str, name: str, company: str, debug: 
 
 def render(error: DockError, request: Request) -> Response:
     """Every error in the shape of the success: what was wrong, the company of the login as far as it can be read."""
-    headers = headers_of(error, challenge=CHALLENGE)
-    if isinstance(error, Forbidden):
-        headers["www-authenticate"] = CHALLENGE  # RFC 9110 15.5.2: a 401 says how one authenticates
+    status, headers = narrowed(error, challenge=CHALLENGE)
     body = {"error": {"code": error.code, "message": str(error)}, "idCompany": _company_of_login(request)}
     debug = request.headers.getlist("x-debug") == ["1"]
-    return _answer(request, _status(error), body, headers, debug=debug)
-
-
-def _status(error: DockError) -> int:
-    match error:
-        case Forbidden():
-            return 401
-        case TooLarge() | UnsupportedMediaType():
-            return status_of(error)
-        case LimitExceeded() | TypeRefused():
-            return 400
-        case _:
-            return status_of(error)
+    return _answer(request, status, body, headers, debug=debug)
 
 
 def _company_of_login(request: Request) -> str | None:
     try:
-        credentials = authorization(request.scope["headers"])
+        credentials = login(request.scope["headers"])
     except Unauthenticated:
         return None
-    if not isinstance(credentials, Basic):
+    if credentials is None:
         return None
     code = credentials.login.rpartition("@")[2]
     return code.lower() if _CODE.fullmatch(code) else None
@@ -120,5 +79,4 @@ def _answer(
     request_id = context(request).request_id
     if debug:
         body["requestID"] = request_id
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
-    return Response(content, status, {"x-request-id": request_id, **(headers or {})}, media_type="application/json")
+    return answer_json(body, status, {"x-request-id": request_id, **(headers or {})})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 
 from starlette.requests import Request
 
@@ -11,11 +10,12 @@ from loadingdock.core import types
 from loadingdock.core.model.blobs import BlobRef
 from loadingdock.core.model.files import File, Namespace
 from loadingdock.core.model.identity import Principal
-from loadingdock.core.settings import RETENTION
+from loadingdock.core.settings import RETENTION, life
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.file_service import wire
-from loadingdock.web.body import Body, Pace
+from loadingdock.web.body import Body
 from loadingdock.web.digests import claimed_digests
+from loadingdock.web.formfile import FileMissing, FileRepeated
 from loadingdock.web.multipart import FilePart, FormLimits, receive_form
 from loadingdock.web.services import Services
 
@@ -23,12 +23,9 @@ _LIMITS = FormLimits(files=10)
 _UNDECLARED = frozenset({types.UNKNOWN, "application/x-www-form-urlencoded"})  # the latter is curl's own default
 
 
-async def receive(
-    services: Services, principal: Principal, namespace: Namespace, name: str, request: Request, pace: Pace
-) -> File:
+async def receive(services: Services, principal: Principal, namespace: Namespace, name: str, request: Request) -> File:
     """The next version of the name, or a placeholder where no file was sent."""
     company = principal.company
-    keep = company.get(RETENTION)
     declared = request.headers.get("content-type", "")
     multipart = declared.strip().lower().startswith("multipart/form-data")
     declaration = services.uploads.declare(
@@ -43,13 +40,13 @@ async def receive(
             strict_type=True,
             namespace=namespace.name,
             acl=namespace.acl,
-            keep=None if keep is None else timedelta(seconds=keep),
+            keep=life(company, RETENTION),
             version_attributes=wire.new_attributes(company, namespace.name, name, None),
         ),
     )
     incoming = _Incoming(services, principal, declaration)
     largest = min(services.limits.max_body, declaration.max_size)
-    body = Body(request, max_size=largest + (_LIMITS.room if multipart else 0), pace=pace)
+    body = Body(request, max_size=largest + (_LIMITS.room if multipart else 0), pace=services.limits.pace)
     received = await (incoming.form(body, declared) if multipart else incoming.raw(body, declared))
     if received is None:
         return await services.uploads.placeholder(principal, declaration)
@@ -85,7 +82,7 @@ class _Incoming:
         try:
             form = await receive_form(body, content_type, self._take, _LIMITS)
             if self._received is None and form.all("file"):
-                raise wire.FileMissing(
+                raise FileMissing(
                     "The part file has no file name, so it is a field and no file; send no body for a placeholder."
                 )
         except BaseException:
@@ -97,7 +94,7 @@ class _Incoming:
         """The part named `file` counts; without one, the only file there is."""
         if self._received is not None:
             if part.field == self._field or "file" not in (part.field, self._field):
-                raise wire.FileRepeated
+                raise FileRepeated(wire.SEVERAL)
             if self._field == "file":
                 return
             await self._discard()

@@ -8,8 +8,6 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loadingdock.core.access import permit
-from loadingdock.core.errors import Forbidden, Unauthenticated
 from loadingdock.core.model.files import Acl, File, Version
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.permissions import holds
@@ -17,10 +15,12 @@ from loadingdock.core.ports.files import FileFilter
 from loadingdock.dialects.file_service import document, wire
 from loadingdock.dialects.file_service.namespaces import NAMESPACES, check_extension, namespace_of
 from loadingdock.dialects.file_service.receiving import receive
-from loadingdock.web.body import Body, Pace
+from loadingdock.web.body import Body
+from loadingdock.web.callers import authorise
 from loadingdock.web.context import context
 from loadingdock.web.credentials import Bearer, authorization, header_token
 from loadingdock.web.dialect import Dialect, application
+from loadingdock.web.formfile import FileMissing, FileRepeated
 from loadingdock.web.forms import receive_json
 from loadingdock.web.ranges import content_response
 from loadingdock.web.services import Services
@@ -36,7 +36,7 @@ class FileService:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._pace = Pace(rate=services.limits.min_rate, deadline=services.limits.deadline.total_seconds())
+        self._pace = services.limits.pace
 
     # --- files ---
 
@@ -45,7 +45,7 @@ class FileService:
         namespace = namespace_of(principal.company, request.path_params["namespace"])
         name = request.path_params["filename"]
         check_extension(namespace, name)
-        file = await receive(self._services, principal, namespace, name, request, self._pace)
+        file = await receive(self._services, principal, namespace, name, request)
         return await self._one(principal, "Successfully uploaded file", file, file.version)
 
     async def metadata(self, request: Request) -> Response:
@@ -109,25 +109,11 @@ class FileService:
     async def _authorised(self, request: Request, permission: str) -> Principal:
         """Who asks, if they may do it in the namespace of the path. No body has been asked for when it raises."""
         headers = request.scope["headers"]
-        known = context(request)
         token = header_token(headers, b"x-cap-api-oauth-token")
         credentials = authorization(headers) if token is None else Bearer(token)
-        access = self._services.access
-        if credentials is None:
-            raise Unauthenticated
-        if isinstance(credentials, Bearer):
-            principal = await access.bearer(credentials.token, address=known.address, trace_id=known.trace_id)
-        else:
-            principal = await access.basic(
-                credentials.login, credentials.password, address=known.address, trace_id=known.trace_id
-            )
-        try:
-            permit(principal, permission, request.path_params["namespace"])
-        except Forbidden as error:
-            access.denied(principal, error)
-            raise
-        await access.limit(principal)
-        return principal
+        return await authorise(
+            self._services.access, request, credentials, permission, request.path_params["namespace"]
+        )
 
     async def _file(self, request: Request, principal: Principal) -> File:
         namespace = namespace_of(principal.company, request.path_params["namespace"])
@@ -174,5 +160,5 @@ dialect = Dialect(
     build=build,
     render=wire.render,
     settings=(NAMESPACES, wire.BUCKET),
-    errors=(wire.FileMissing("The form has no file."), wire.FileRepeated()),
+    errors=(FileMissing("The form has no file."), FileRepeated(wire.SEVERAL)),
 )

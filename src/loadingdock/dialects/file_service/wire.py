@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from loadingdock.core import types
 from loadingdock.core.errors import DockError, InvalidInput
 from loadingdock.core.model.companies import Company, CompanySetting
 from loadingdock.core.model.files import Acl, File, Version
+from loadingdock.web.answers import answer_json
 from loadingdock.web.problems import headers_of, status_of
 
 API = "file-service"
@@ -38,21 +38,7 @@ BUCKET: CompanySetting[str] = CompanySetting(
 )
 
 
-class FileMissing(InvalidInput):
-    """A form that was meant to bring a file and did not."""
-
-    code = "file_missing"
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, field="file")
-
-
-class FileRepeated(InvalidInput):
-    code = "file_repeated"
-
-    def __init__(self) -> None:
-        super().__init__("The form has several files; send one, or name the one that is meant file.", field="file")
-
+SEVERAL = "The form has several files; send one, or name the one that is meant file."
 
 # --- what comes in -------------------------------------------------------------------------------
 
@@ -173,9 +159,8 @@ def render(error: DockError, request: Request) -> Response:
 
 
 def respond(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    content = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
     # Links and tokens are for who asked, and for now.
-    return Response(content, status, {"cache-control": "no-store", **(headers or {})}, media_type="application/json")
+    return answer_json(body, status, {"cache-control": "no-store", **(headers or {})})
 
 
 def _success(message: str) -> dict[str, Any]:

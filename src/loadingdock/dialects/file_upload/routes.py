@@ -8,24 +8,16 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loadingdock.core.access import permit
-from loadingdock.core.errors import (
-    AlreadyExists,
-    Forbidden,
-    NameRefused,
-    TooLarge,
-    TypeRefused,
-    Unauthenticated,
-)
+from loadingdock.core.errors import AlreadyExists, NameRefused, TooLarge, TypeRefused
 from loadingdock.core.model.files import Upload
 from loadingdock.core.model.identity import Principal
-from loadingdock.core.settings import RETENTION
+from loadingdock.core.settings import RETENTION, life
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.file_upload import document, wire
 from loadingdock.web import cors
-from loadingdock.web.body import Body, Pace
-from loadingdock.web.context import context
-from loadingdock.web.credentials import Bearer, authorization
+from loadingdock.web.body import Body
+from loadingdock.web.callers import recognise
+from loadingdock.web.credentials import bearer
 from loadingdock.web.dialect import Dialect, application
 from loadingdock.web.errors import UnsupportedMediaType
 from loadingdock.web.forms import receive_json
@@ -42,7 +34,7 @@ class Routes:
     def __init__(self, services: Services, origins: cors.Origins) -> None:
         self._services = services
         self._origins = origins
-        self._pace = Pace(rate=services.limits.min_rate, deadline=services.limits.deadline.total_seconds())
+        self._pace = services.limits.pace
 
     async def initiate(self, request: Request) -> Response:
         principal = await self._authorised(request)
@@ -58,19 +50,10 @@ class Routes:
 
     async def _authorised(self, request: Request) -> Principal:
         """Whoever may post transactions. Nothing of the body has been asked for when it raises."""
-        credentials = authorization(request.scope["headers"], bare=True)
-        if not isinstance(credentials, Bearer):
-            raise Unauthenticated
-        known = context(request)
         access = self._services.access
-        principal = await access.bearer(credentials.token, address=known.address, trace_id=known.trace_id)
+        principal = await recognise(access, request, bearer(request.scope["headers"], bare=True))
         cors.allow(request.scope, self._origins.of(principal.company))
-        try:
-            permit(principal, PERMISSION)
-        except Forbidden as error:
-            access.denied(principal, error)
-            raise
-        await access.limit(principal)
+        await access.admit(principal, PERMISSION)
         return principal
 
     async def _body(self, request: Request) -> dict[str, object]:
@@ -91,7 +74,6 @@ class Routes:
 
     async def _initiate(self, principal: Principal, asked: wire.Asked, file_id: int) -> Upload:
         company = principal.company
-        kept = company.get(RETENTION)
         declaration = Declaration(
             api=wire.API,
             name=asked.name_for(file_id),
@@ -101,7 +83,7 @@ class Routes:
             digests=() if asked.sha256 is None else (asked.sha256,),
             strict_type=True,
             alias=str(file_id),
-            keep=None if kept is None else timedelta(seconds=kept),
+            keep=life(company, RETENTION),
         )
         try:
             _, upload = await self._services.uploads.initiate(

@@ -6,7 +6,6 @@ body is a problem document (RFC 9457) with `traceId`, and with `errors` where me
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from loadingdock.core.errors import DockError, Forbidden, InvalidInput
 from loadingdock.core.model.blobs import Digest
 from loadingdock.core.model.companies import CompanySetting
 from loadingdock.web import cors, problems
+from loadingdock.web.answers import answer_json
 from loadingdock.web.context import context
 
 API = "file-upload"
@@ -127,8 +127,7 @@ def headers(request: Request) -> dict[str, str]:
 
 def initiated(request: Request, url: str, file_id: int, *, as_string: bool) -> Response:
     body = {"uploadMethod": "PUT", "uploadUrl": url, "fileId": str(file_id) if as_string else file_id}
-    data = json.dumps(body, separators=(",", ":")).encode()
-    return Response(data, headers=headers(request), media_type="application/json")
+    return answer_json(body, headers=headers(request))
 
 
 def preflight(request: Request) -> Response:

@@ -20,15 +20,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loadingdock.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from loadingdock.core.errors import InvalidInput, NotFound
 from loadingdock.core.model.files import File
 from loadingdock.core.model.identity import Principal
-from loadingdock.core.permissions import ADMIN, permit
+from loadingdock.core.permissions import ADMIN
 from loadingdock.dialects.management.wire import Asked
 from loadingdock.web import idempotency
 from loadingdock.web.body import Body
-from loadingdock.web.context import context
-from loadingdock.web.credentials import Basic, api_key, authorization
+from loadingdock.web.callers import recognise
+from loadingdock.web.credentials import api_key, authorization
 from loadingdock.web.errors import UnsupportedMediaType
 from loadingdock.web.forms import receive_json
 from loadingdock.web.services import Services
@@ -53,11 +53,7 @@ class Call:
 
     def permit(self, permission: str, namespace: str = "") -> None:
         """Raises Forbidden, and has it written down."""
-        try:
-            permit(self.principal, permission, namespace or None)
-        except Forbidden as error:
-            self.services.access.denied(self.principal, error)
-            raise
+        self.services.access.demand(self.principal, permission, namespace or None)
 
     def permit_some(self, permission: str) -> None:
         """The permission, be it for one namespace only; which one is asked once the file is known."""
@@ -106,17 +102,8 @@ async def call(request: Request) -> Call:
 
 async def authenticate(services: Services, request: Request) -> Principal:
     """By the header `api-key`, else by Authorization: Bearer or Basic."""
-    known = context(request)
-    address, trace_id = known.address, known.trace_id
     headers = request.headers.raw
-    if (key := api_key(headers)) is not None:
-        return await services.access.api_key(key, address=address, trace_id=trace_id)
-    credentials = authorization(headers)
-    if credentials is None:
-        raise Unauthenticated
-    if isinstance(credentials, Basic):
-        return await services.access.basic(credentials.login, credentials.password, address=address, trace_id=trace_id)
-    return await services.access.bearer(credentials.token, address=address, trace_id=trace_id)
+    return await recognise(services.access, request, api_key(headers) or authorization(headers))
 
 
 async def _admin(caller: Annotated[Call, Depends(call)]) -> Call:

@@ -18,7 +18,7 @@ from loadingdock.dialects.management.shapes import FileShape
 from loadingdock.dialects.management.uploads import declaration
 from loadingdock.dialects.management.wire import PREFIX, answer
 from loadingdock.web import idempotency
-from loadingdock.web.body import Body, Pace
+from loadingdock.web.body import Body
 from loadingdock.web.digests import claimed_digests
 from loadingdock.web.multipart import DEFAULT_LIMITS, FilePart, Form, receive_form
 
@@ -99,7 +99,7 @@ async def _receive(caller: Call) -> tuple[Declaration, BlobRef]:
     body = Body(
         request,
         max_size=largest + (DEFAULT_LIMITS.room if form else 0),
-        pace=Pace(rate=limits.min_rate, deadline=limits.deadline.total_seconds()),
+        pace=limits.pace,
     )
     incoming = _Incoming(caller, claimed_digests(request.headers, of_content=not form))
     return await (incoming.form(body, content_type) if form else incoming.raw(body, content_type))

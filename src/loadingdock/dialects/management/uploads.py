@@ -33,7 +33,6 @@ def declaration(
 ) -> Declaration:
     """What this wire asks of every file: the company's policy on types, its time to keep files, no namespace."""
     company = principal.company
-    keep = company.get(settings.RETENTION)
     return Declaration(
         api=API,
         name=name,
@@ -43,7 +42,7 @@ def declaration(
         digests=digests,
         strict_type=company.get(settings.TYPE_POLICY) == "strict",
         owner=owner,
-        keep=None if keep is None else timedelta(seconds=keep),
+        keep=settings.life(company, settings.RETENTION),
     )
 
 

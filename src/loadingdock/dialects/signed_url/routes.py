@@ -15,16 +15,15 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from loadingdock.core.access import permit
-from loadingdock.core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
+from loadingdock.core.errors import InvalidInput, NotFound
 from loadingdock.core.files import settled
 from loadingdock.core.model.files import File
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.ports.files import FileFilter
-from loadingdock.core.settings import RETENTION, TYPE_POLICY
+from loadingdock.core.settings import RETENTION, TYPE_POLICY, life
 from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.signed_url import document, preferences, wire
-from loadingdock.web.context import context
+from loadingdock.web.callers import authorise
 from loadingdock.web.credentials import api_key
 from loadingdock.web.dialect import Dialect, application, not_here
 from loadingdock.web.ranges import content_response
@@ -114,18 +113,7 @@ class Routes:
 
     async def _call(self, request: Request, permission: str) -> Call:
         """Whoever asks, once it is clear that they may."""
-        key = api_key(request.scope["headers"])
-        if key is None:
-            raise Unauthenticated
-        known = context(request)
-        access = self._services.access
-        principal = await access.api_key(key, address=known.address, trace_id=known.trace_id)
-        try:
-            permit(principal, permission)
-        except Forbidden as error:
-            access.denied(principal, error)
-            raise
-        await access.limit(principal)
+        principal = await authorise(self._services.access, request, api_key(request.scope["headers"]), permission)
         return Call(principal, _user(request), _query(request.scope["query_string"]))
 
     async def _file(self, request: Request, call: Call) -> File:
@@ -140,10 +128,10 @@ class Routes:
 
 
 def _life(principal: Principal, *, persist: bool) -> timedelta | None:
-    kept = principal.company.get(RETENTION)
+    kept = life(principal.company, RETENTION)
     if persist:
-        return None if kept is None else timedelta(seconds=kept)
-    return UNKEPT if kept is None else min(UNKEPT, timedelta(seconds=kept))
+        return kept
+    return UNKEPT if kept is None else min(UNKEPT, kept)
 
 
 def _user(request: Request) -> str:

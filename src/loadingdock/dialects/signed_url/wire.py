@@ -6,7 +6,6 @@ the caller can do something about it (400, and 405 and 422 besides), `detail` sa
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -21,6 +20,7 @@ from loadingdock.core import errors, settings, types
 from loadingdock.core.errors import DockError, InvalidInput
 from loadingdock.core.model.companies import CompanySetting
 from loadingdock.core.model.files import File, State, Step, StepName, Upload
+from loadingdock.web.answers import answer_json
 from loadingdock.web.errors import MethodNotAllowed
 from loadingdock.web.problems import headers_of
 
@@ -149,9 +149,6 @@ def deleted() -> Response:
     return Response(status_code=204, headers=_HEADERS)
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
-
-
 # --- errors --------------------------------------------------------------------------------------
 
 _RAISED = "attachment_document_raised_an_error"
@@ -212,5 +209,4 @@ def _cause(error: DockError) -> dict[str, Any]:
 
 
 def _json(body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    data = _encode(body).encode("utf-8", "replace")
-    return Response(data, status, headers={**_HEADERS, **(headers or {})}, media_type="application/json")
+    return answer_json(body, status, {**_HEADERS, **(headers or {})})

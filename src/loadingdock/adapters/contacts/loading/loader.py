@@ -11,9 +11,9 @@ from typing import Protocol
 from loadingdock.adapters.contacts.loading.engine import Engine, Violated, attempt
 from loadingdock.adapters.contacts.loading.flow import Cancelled, Disputed, Flow, Repeated
 from loadingdock.adapters.contacts.loading.keys import Surveyed
-from loadingdock.adapters.contacts.loading.undoing import Taken, Undoing, form
+from loadingdock.adapters.contacts.loading.undoing import Taken, Undoing
 from loadingdock.adapters.contacts.loading.undone import recalled, remember, untouched
-from loadingdock.adapters.contacts.tables.former import LOADS, undoing
+from loadingdock.adapters.contacts.tables.former import LOADS, form, undoing
 from loadingdock.core.errors import NotFound
 from loadingdock.core.loading import (
     Counts,

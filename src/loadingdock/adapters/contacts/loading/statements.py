@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-from loadingdock.adapters.contacts.loading.undoing import kept, null
-from loadingdock.adapters.contacts.tables.former import undoing
+from loadingdock.adapters.contacts.loading.undoing import null
+from loadingdock.adapters.contacts.tables.former import kept, making_undo, undoing
 from loadingdock.adapters.contacts.tables.plans import indexes, indexing
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
 from loadingdock.core.loading import Load, Operation
@@ -84,8 +84,7 @@ class Loading:
         yield f"CREATE TEMPORARY TABLE {WORK} (n bigint, {columns}, id bigint, differs boolean){self._words.dropped}"
         if not self.keeps:
             return
-        former = ", ".join(f"{self._kept[each.name]} {self._tongue.type(each)}" for each in self.changed)
-        yield f"CREATE TABLE {self.undo} (id bigint NOT NULL, was {self._tongue.load}, nulls text, {former})"
+        yield making_undo(self._tongue, self.undo, {self._kept[each.name]: each for each in self.changed})
         if not self._words.merges:
             values = ", ".join(self._former("old", lambda column: f"new.{quoted(column.name)}").values())
             yield (

@@ -11,24 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from loadingdock.adapters.contacts.tables.former import undoing
+from loadingdock.adapters.contacts.tables.former import kept, undoing
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
-from loadingdock.core.model.contacts import Column, ContactTable
-
-
-def kept(place: int) -> str:
-    """The column of it for what was in the table's column of that place."""
-    return f"c{place:d}"
+from loadingdock.core.model.contacts import ContactTable
 
 
 def null(name: str) -> str:
     """A literal: how its column `nulls` says that the value under a name was NULL."""
     return f"'/{name}/'"
-
-
-def form(column: Column) -> list[object]:
-    """What of a column makes its values what they are, as JSON takes it."""
-    return [column.kind.value, column.scale]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from loadingdock.adapters.contacts.tables.statements import Statement, Tongue
-from loadingdock.core.model.contacts import OWN, ContactTable
+from loadingdock.core.model.contacts import OWN, Column, ContactTable
 
 LOADS = OWN + "loads"
 """The loads that were committed."""
@@ -37,6 +37,23 @@ def making_loads(home: str, there: Collection[str]) -> tuple[str, ...]:
 def undoing(number: int) -> str:
     """The name of the table of what rows were before a load. There is none where it changed no row."""
     return f"{OWN}undo_{number:d}"
+
+
+def kept(place: int) -> str:
+    """The column of it for what was in the table's column of that place."""
+    return f"c{place:d}"
+
+
+def form(column: Column) -> list[object]:
+    """What of a column makes its values what they are, as JSON takes it."""
+    return [column.kind.value, column.scale]
+
+
+def making_undo(tongue: Tongue, home: str, columns: Mapping[str, Column]) -> str:
+    """The table itself; `columns`: what they hold, by the names of `kept`. A row's number, which load had changed it
+    before, which of the values were NULL, and those that were not, where the load has changed them."""
+    former = ", ".join(f"{name} {tongue.type(column)}" for name, column in columns.items())
+    return f"CREATE TABLE {home} (id bigint NOT NULL, was {tongue.load}, nulls text, {former})"
 
 
 def undoable(tongue: Tongue, table: ContactTable) -> Statement:
