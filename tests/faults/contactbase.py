@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -36,6 +36,14 @@ class ContactBase(Protocol):
         """Tables that belong to a load under way."""
         ...
 
+    def locked(self, table: ContactTable) -> AbstractContextManager[None]:
+        """Nobody writes it meanwhile, and who wants to waits."""
+        ...
+
+    def waits(self, pid: int, table: ContactTable) -> bool:
+        """Whether that process is about to write a table that is locked."""
+        ...
+
     def hurry(self) -> None:
         """No job waits any longer for its next attempt."""
         ...
@@ -59,6 +67,20 @@ class InSqlite:
     def unfinished(self) -> int:
         return 0  # they are in the memory of the process that has made them
 
+    @contextmanager
+    def locked(self, table: ContactTable) -> Iterator[None]:
+        path = self._data / CONTACTS / f"{table.company_id}.sqlite"
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
+            connection.set_busy_timeout(10_000)
+            connection.execute("BEGIN IMMEDIATE")
+            yield
+            connection.execute("ROLLBACK")
+
+    def waits(self, pid: int, table: ContactTable) -> bool:
+        """It opens the file to write it, and for nothing else."""
+        path = (self._data / CONTACTS / f"{table.company_id}.sqlite").resolve()
+        return any(each.resolve() == path for each in Path(f"/proc/{pid}/fd").iterdir())
+
     def hurry(self) -> None:
         path = self._data / DATABASE
         with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
@@ -79,6 +101,17 @@ class InPostgres:
     def names(self, company_id: int) -> set[str]:
         found = self.ask(0, f"SELECT tablename FROM pg_tables WHERE schemaname = 'contacts_{company_id}'")
         return {str(name) for (name,) in found}
+
+    @contextmanager
+    def locked(self, table: ContactTable) -> Iterator[None]:
+        with psycopg.connect(self._url) as connection:
+            home = f'contacts_{table.company_id}."{table.code}"'
+            connection.execute(f"LOCK TABLE {home} IN SHARE ROW EXCLUSIVE MODE".encode())
+            yield
+
+    def waits(self, pid: int, table: ContactTable) -> bool:
+        """Somebody does: there is nobody else."""
+        return bool(self.ask(0, "SELECT 1 FROM pg_locks WHERE locktype = 'relation' AND NOT granted"))
 
     def unfinished(self) -> int:
         found = self.ask(0, "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relpersistence = 't'")
