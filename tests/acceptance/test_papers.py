@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer.main
 
-from loadingdock.cli.program import app
+from loadingdock.cli.program import command as program
 from loadingdock.settings import Settings
 from tests.papers import COMMANDS, DATA, OUTPUTS, ROOT, Block, Paper, agree, commands, papers, read, type_in
 from tests.service import Port
@@ -51,7 +50,7 @@ def test_every_command_exists(paper: Paper) -> None:
     """Also those within sentences and those that are not typed here."""
     for line in commands(paper):
         words = shlex.split(line)
-        command: Any = typer.main.get_command(app)
+        command: Any = program()
         while words[0] in {"--data", "--set"}:
             words = words[2:]
         name = ""

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +22,8 @@ from loadingdock.core.permissions import parse_grants
 from loadingdock.core.ports.clock import Clock
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx  # who trusts no outside issuer need not wait for it at every start
 
 log = logging.getLogger(__name__)
@@ -75,7 +78,15 @@ def key_client() -> httpx.AsyncClient:
     """Without redirects and proxies from the environment: the keys come from where the operator said."""
     import httpx
 
-    return httpx.AsyncClient(timeout=5, follow_redirects=False, trust_env=False)
+    return httpx.AsyncClient(timeout=5, follow_redirects=False, trust_env=False, verify=_authorities())
+
+
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Read once in a process: there are so many that it takes a while."""
+    import httpx
+
+    return httpx.create_ssl_context(trust_env=False)
 
 
 @dataclass(slots=True)

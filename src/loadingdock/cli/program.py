@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+import typer.main
 
 from loadingdock.cli import (
     backup,
@@ -76,12 +78,19 @@ def options(
         os.environ[f"LOADINGDOCK_{name.strip().upper().replace('-', '_').removeprefix('LOADINGDOCK_')}"] = text
 
 
+@cache
+def command() -> Any:
+    """All commands as they are parsed. Built once in a process: reading their signatures takes longer than most of
+    them do."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """The command line from its words to its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in words
     try:
-        code = app(words, prog_name="loadingdock", standalone_mode=False)
+        code = command()(words, prog_name="loadingdock", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except typer.TyperException as error:  # usage

@@ -42,6 +42,8 @@ def migrate(path: Path) -> tuple[int, int]:
                 f"The database has schema version {before}, but this program knows versions up to {known}: "
                 "start a newer program, or restore a backup from before the upgrade."
             )
+        if before == known:  # then nothing is written, and no commit waits for the disk
+            return before, known
         for number, text in migrations()[before:]:
             connection.execute(fill(text, WORDS))
             connection.execute(f"PRAGMA user_version = {number}")
