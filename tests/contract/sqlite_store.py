@@ -9,15 +9,14 @@ from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
-from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.testing.records import OpenStore, Store
+from tests import sqlite
 
 
 @asynccontextmanager
 async def _open(path: Path) -> AsyncIterator[Store]:
-    records = SqliteRecords.open(path)
+    records = sqlite.opened(path)
     try:
-        await records.migrate()
         yield Store(records, records.jobs, partial(_open, path))
     finally:
         await records.close()

@@ -25,6 +25,7 @@ from loadingdock.core.model.identity import SigningKey
 from loadingdock.core.ports.records import Unit
 from loadingdock.testing.clock import SetClock
 from loadingdock.testing.identity import MINUTE, TokensContract
+from tests import sqlite
 
 ISSUER = "https://files.example.com"
 OUTSIDE = "https://login.example.org/"
@@ -38,8 +39,7 @@ def clock() -> SetClock:
 
 @pytest.fixture
 async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
-    records = SqliteRecords.open(tmp_path / "records.sqlite3")
-    await records.migrate()
+    records = sqlite.opened(tmp_path / "records.sqlite3")
     yield records
     await records.close()
 

@@ -20,6 +20,7 @@ from loadingdock.core.model.identity import Principal
 from loadingdock.core.model.journal import AuditEntry
 from loadingdock.core.ports.records import Unit
 from loadingdock.testing.clock import SetClock
+from tests import sqlite
 
 ISSUER = "https://files.example.com"
 ADDRESS = "198.51.100.7"
@@ -81,8 +82,7 @@ class World:
 
 @asynccontextmanager
 async def world(folder: Path, **changes: object) -> AsyncIterator[World]:
-    records = SqliteRecords.open(folder / "records.sqlite3")
-    await records.migrate()
+    records = sqlite.opened(folder / "records.sqlite3")
     clock = SetClock()
     argon2 = Argon2Passwords(memory_kib=64, passes=1)
     passwords = CountingPasswords(argon2)

@@ -21,6 +21,7 @@ from loadingdock.core.model.contacts import Column, Contact, ContactTable, Kind
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.ports.records import Unit
 from loadingdock.testing.clock import SetClock
+from tests import sqlite
 
 COLUMNS = (Column("NAME", max=80), Column("AGE", Kind.INTEGER))
 
@@ -74,8 +75,7 @@ class Desk:
 
 @pytest.fixture
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    records = SqliteRecords.open(tmp_path / "records.db")
-    await records.migrate()
+    records = sqlite.opened(tmp_path / "records.db")
     clock = SetClock(datetime(2026, 1, 2, tzinfo=UTC))
     company = await records.write(None, lambda unit: unit.companies.add("acme", "Acme", 4711, clock.now()))
     store = Failing(tmp_path / "contacts")

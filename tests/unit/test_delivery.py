@@ -32,6 +32,7 @@ from loadingdock.core.ports.records import Unit
 from loadingdock.core.processing import Delayed, Lost
 from loadingdock.testing.clock import SetClock
 from loadingdock.testing.records.store import HOUR, MINUTE, SECOND
+from tests import sqlite
 from tests.receiver import Received, Receiver, hangs, resets, says, sends
 
 BODY = payload({"fileName": "s3://contactsfile/3233/Cöntacts.csv", "result": "FINISHED", "lineCount": 7832})
@@ -107,8 +108,7 @@ class Desk:
 
 @pytest.fixture
 async def records(tmp_path: Path) -> AsyncIterator[SqliteRecords]:
-    opened = SqliteRecords.open(tmp_path / "records.sqlite3")
-    await opened.migrate()
+    opened = sqlite.opened(tmp_path / "records.sqlite3")
     yield opened
     await opened.close()
 

@@ -22,6 +22,7 @@ from loadingdock.core.ports.records import Unit
 from loadingdock.web import idempotency
 from loadingdock.web.idempotency import HOLD, attempt
 from loadingdock.web.services import Services
+from tests import sqlite
 
 pytestmark = pytest.mark.security(33)
 
@@ -51,8 +52,7 @@ class World:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    records = SqliteRecords.open(tmp_path / "records.sqlite3")
-    await records.migrate()
+    records = sqlite.opened(tmp_path / "records.sqlite3")
     clock = Hands()
 
     async def add(unit: Unit) -> Company:

@@ -16,6 +16,7 @@ from loadingdock.core.model.companies import Company, Usage
 from loadingdock.core.model.journal import StoredResponse
 from loadingdock.core.ports.records import Unit
 from loadingdock.testing.records.store import HOUR, NOW, SOON
+from tests import sqlite
 from tests.unit.sqlite_disk import Disk
 
 
@@ -27,8 +28,7 @@ def disk() -> Iterator[Disk]:
 
 @pytest.fixture
 async def records(disk: Disk, tmp_path: Path) -> AsyncIterator[SqliteRecords]:
-    records = SqliteRecords.open(tmp_path / "records.db")
-    await records.migrate()
+    records = sqlite.opened(tmp_path / "records.db")
     try:
         yield records
     finally:

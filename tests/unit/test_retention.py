@@ -28,6 +28,7 @@ from loadingdock.core.uploads import Uploads
 from loadingdock.dialects.conversation_files import wire
 from loadingdock.dialects.signed_url import routes
 from loadingdock.testing.clock import SetClock
+from tests import sqlite
 
 DAY = timedelta(days=1)
 GRACE = timedelta(hours=24)
@@ -103,8 +104,7 @@ async def broken_off(*pieces: bytes) -> Batches:
 async def house(tmp_path: Path) -> AsyncIterator[House]:
     # Files on disk have real times, and the sweep of orphans compares them with the clock.
     clock = SetClock(datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1))
-    records = SqliteRecords.open(tmp_path / "records.sqlite3")
-    await records.migrate()
+    records = sqlite.opened(tmp_path / "records.sqlite3")
     blobs = LocalBlobs(tmp_path / "files")
 
     async def add(unit: Unit) -> Company:

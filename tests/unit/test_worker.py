@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from loadingdock import worker
-from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.core.errors import NotFound, StorageFull, Unavailable
 from loadingdock.core.model.jobs import Job, JobState
 from loadingdock.core.ports.records import Unit
@@ -18,14 +17,14 @@ from loadingdock.core.processing import Delayed
 from loadingdock.testing.clock import SetClock
 from loadingdock.testing.records.store import HOUR, MINUTE, SECOND, Store
 from loadingdock.worker import Handler, Limits, Worker
+from tests import sqlite
 
 ATTEMPTS = 3
 
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    records = SqliteRecords.open(tmp_path / "records.sqlite3")
-    await records.migrate()
+    records = sqlite.opened(tmp_path / "records.sqlite3")
     yield Store(records, records.jobs, lambda: pytest.fail("no twin is asked for"))
     await records.close()
 
