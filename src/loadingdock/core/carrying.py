@@ -7,7 +7,7 @@ not grow with what is carried.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -16,6 +16,7 @@ from loadingdock.core.errors import NotFound, Unavailable
 from loadingdock.core.inspection import CHECKED, sha256_of
 from loadingdock.core.model.companies import Usage
 from loadingdock.core.model.files import Version
+from loadingdock.core.pointing import pointing, unpointed, written
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.records import Records, Unit
@@ -123,26 +124,14 @@ class Carrier:
             return []
         strange = 0
         async for keys in self._listed(self._target):
-            unknown = set(keys) - await self._ledger.see(keys)
-
-            async def known(unit: Unit, keys: Sequence[str] = tuple(unknown)) -> frozenset[str]:
-                return await unit.housekeeping.known_blobs(keys)
-
-            strange += len(unknown - await self._records.read(None, known)) if unknown else 0
+            strange += len(await unpointed(self._records, set(keys) - await self._ledger.see(keys)))
         await self._ledger.forget_unseen()
         if not strange:
             return []
         return [Problem(self._name, f"{strange} files lie there already that are not of this installation")]
 
-    async def _listed(self, store: BlobStore) -> AsyncIterator[list[str]]:
-        keys: list[str] = []
-        async for key in store.list(before=self._clock.now() + timedelta(days=1)):
-            keys.append(key)
-            if len(keys) >= _PAGE:
-                yield keys
-                keys = []
-        if keys:
-            yield keys
+    def _listed(self, store: BlobStore) -> AsyncIterator[list[str]]:
+        return written(store, self._clock.now() + timedelta(days=1), _PAGE)
 
     async def look(self) -> None:
         """Whether everything can be carried."""
@@ -193,14 +182,7 @@ class Carrier:
         self._here.clear()
 
     async def _blobs(self) -> AsyncIterator[list[_Blob]]:
-        cursor: str | None = None
-        while True:
-
-            async def page(unit: Unit, cursor: str | None = cursor) -> tuple[tuple[Version, ...], str | None]:
-                found = await unit.housekeeping.versions_with_bytes(_PAGE, cursor)
-                return found.items, found.cursor
-
-            versions, cursor = await self._records.read(None, page)
+        async for versions in pointing(self._records, _PAGE):
             found: list[_Blob] = []
             for version in versions:
                 if version.blob_key is not None:
@@ -210,8 +192,6 @@ class Carrier:
                 if version.text_key is not None:
                     found.append(_Blob(version, version.text_key, None, None))
             yield found
-            if cursor is None:
-                return
 
     async def _used(self) -> int:
         async def companies(unit: Unit) -> tuple[int, ...]:

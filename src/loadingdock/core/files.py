@@ -6,8 +6,7 @@ Nothing hands out bytes but `open` and `text`, and both refuse whatever is not `
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -21,12 +20,12 @@ from loadingdock.core.errors import (
     NotFound,
     Rejected,
     StillProcessing,
-    Unavailable,
 )
 from loadingdock.core.model.files import Acl, Attachment, File, State, Version
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.model.pages import Page
 from loadingdock.core.names import safe_name
+from loadingdock.core.pointing import remove
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.files import FileFilter
@@ -258,7 +257,7 @@ class Files:
                 return await end_versions(unit, current, State.DELETED, now)
             return []
 
-        await self._remove(await self._records.write(file.company_id, work))
+        await remove(self._blobs, await self._records.write(file.company_id, work))
 
     async def delete(self, principal: Principal, file: File, number: int | None = None) -> None:
         """The file, or one version of it; the file too if that was its only one. An attached file is gone for its
@@ -278,12 +277,7 @@ class Files:
             await unit.audit.add(entry(principal, "file.delete", file.id, "ok", now, detail))
             return keys
 
-        await self._remove(await self._records.write(file.company_id, work))
-
-    async def _remove(self, keys: Sequence[str]) -> None:
-        """Bytes that no record points at any more. The deed is done already; what stays, the sweep takes."""
-        with suppress(Unavailable):
-            await self._blobs.delete(*keys)
+        await remove(self._blobs, await self._records.write(file.company_id, work))
 
     async def _audit(self, principal: Principal, action: str, subject: str) -> None:
         now = self._clock.now()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,6 +16,7 @@ from loadingdock.core.model.files import State
 from loadingdock.core.model.identity import Principal, PrincipalKind
 from loadingdock.core.model.imports import APPLIED, Import, ImportState, Reversal, finished
 from loadingdock.core.model.jobs import Job
+from loadingdock.core.pointing import remove
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.imports import ContactImporter, Reversed
@@ -111,7 +111,7 @@ class Importing:
             return (company, begun, version.blob_key), []
 
         begun, keys = await self._records.write(job.company_id, work)
-        await self._remove(keys)
+        await remove(self._blobs, keys)
         return begun
 
     # --- undoing ---------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Importing:
             await self._queue.leave(unit, company, ended, now)
             return await self._queue.advance(unit, company, current.table_number, now)
 
-        await self._remove(await self._records.write(of.company_id, work))
+        await remove(self._blobs, await self._records.write(of.company_id, work))
 
     # --- sweeps ----------------------------------------------------------------------------------
 
@@ -167,7 +167,7 @@ class Importing:
         """Whoever's turn it is has a job, whatever became of the one before."""
         now = self._clock.now()
         for first in await self._records.read(None, lambda unit: unit.imports.firsts()):
-            await self._remove(await self._tended(first, now))
+            await remove(self._blobs, await self._tended(first, now))
         return 0  # nothing is swept away
 
     async def _tended(self, first: Import, now: datetime) -> list[str]:
@@ -218,8 +218,3 @@ class Importing:
     async def _table(self, company: Company, of: Import) -> ContactTable:
         principal = Principal(company, PrincipalKind.SYSTEM, "worker", frozenset({LOAD}))
         return await self._contacts.table(principal, of.table_code)
-
-    async def _remove(self, keys: list[str]) -> None:
-        """Bytes that no record points at any more; what stays, the sweep takes."""
-        with suppress(Unavailable):
-            await self._blobs.delete(*keys)

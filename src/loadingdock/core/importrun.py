@@ -27,6 +27,7 @@ from loadingdock.core.model.companies import Company
 from loadingdock.core.model.contacts import ContactTable
 from loadingdock.core.model.imports import Import, ImportState, Progress, RowReport, finished
 from loadingdock.core.model.jobs import Job
+from loadingdock.core.pointing import remove
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.imports import ContactImporter, Loaded, Reported, Source
@@ -199,7 +200,7 @@ class Run:
             await unit.imports.save(replace(settled, counts=counts))
             return keys
 
-        await self._remove(await self._write(work))
+        await remove(self._blobs, await self._write(work))
 
     # --- its end ---------------------------------------------------------------------------------
 
@@ -251,7 +252,7 @@ class Run:
         keys, final = await self._write(work)
         started = final.started_at or now
         self._told(final.state.value, (now - started).total_seconds(), final.counts)
-        await self._remove(keys)
+        await remove(self._blobs, keys)
 
     async def _current(self, unit: Unit) -> Import:
         """Raises Lost if another attempt is under way, or the job is not ours."""
@@ -272,8 +273,3 @@ class Run:
         rejected_file = await published(unit, self._company, of, rejects, "rejected.csv", now)
         report_file = await published(unit, self._company, of, report, "report.ndjson", now)
         return replace(of, rejected_file=rejected_file, report_file=report_file), keys
-
-    async def _remove(self, keys: list[str]) -> None:
-        """Bytes that no record points at any more; what stays, the sweep takes."""
-        with suppress(Unavailable):
-            await self._blobs.delete(*keys)

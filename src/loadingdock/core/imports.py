@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
@@ -26,6 +25,7 @@ from loadingdock.core.model.identity import Principal
 from loadingdock.core.model.imports import APPLIED, Asked, Import, ImportState, Outcome, RowReport
 from loadingdock.core.model.pages import Page
 from loadingdock.core.permissions import holds, permit
+from loadingdock.core.pointing import remove
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.imports import ContactImporter
@@ -112,8 +112,7 @@ class Imports:
         except Unavailable:
             raise  # the commit may have happened: the bytes stay, and the sweep takes them if it did not
         except DockError:
-            with suppress(Unavailable):
-                await self._blobs.delete(blob.key)
+            await remove(self._blobs, [blob.key])
             raise
 
     async def submit_file(
@@ -315,8 +314,7 @@ class Imports:
             return await change(unit, current)
 
         changed, keys = await self._records.write(principal.company.id, work)
-        with suppress(Unavailable):
-            await self._blobs.delete(*keys)
+        await remove(self._blobs, keys)
         return changed
 
 

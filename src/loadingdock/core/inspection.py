@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -22,6 +22,7 @@ from loadingdock.core.files import end_version
 from loadingdock.core.model.companies import Company, Usage
 from loadingdock.core.model.files import State, Version
 from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.pointing import pointing, unpointed, written
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.records import Records, Unit
@@ -111,14 +112,7 @@ class Inspection:
     # --- versions --------------------------------------------------------------------------------
 
     async def _versions(self, repair: bool, progress: Progress, told: Callable[[], None]) -> AsyncIterator[Finding]:
-        cursor: str | None = None
-        while True:
-
-            async def page(unit: Unit, cursor: str | None = cursor) -> tuple[tuple[Version, ...], str | None]:
-                found = await unit.housekeeping.versions_with_bytes(_PAGE, cursor)
-                return found.items, found.cursor
-
-            versions, cursor = await self._records.read(None, page)
+        async for versions in pointing(self._records, _PAGE):
             for start in range(0, len(versions), _AT_ONCE):
                 some = versions[start : start + _AT_ONCE]
                 for version, problems in zip(some, await asyncio.gather(*map(self._look, some)), strict=True):
@@ -128,8 +122,6 @@ class Inspection:
                     progress.versions += 1
                     progress.bytes += version.size
                 told()
-            if cursor is None:
-                return
 
     async def _look(self, version: Version) -> list[tuple[Problem, str]]:
         if version.state not in CHECKED:
@@ -201,11 +193,7 @@ class Inspection:
     async def _orphans(self, repair: bool, progress: Progress, told: Callable[[], None]) -> AsyncIterator[Finding]:
         headless: list[str] = []
         async for keys in self._old_keys():
-
-            async def known(unit: Unit, keys: Sequence[str] = keys) -> frozenset[str]:
-                return await unit.housekeeping.known_blobs(keys)
-
-            for key in sorted(set(keys) - await self._records.read(None, known)):
+            for key in sorted(await unpointed(self._records, keys)):
                 size = await self._blobs.head(key)
                 if size is None:
                     headless.append(key)
@@ -224,15 +212,8 @@ class Inspection:
             await self._blobs.delete(key)
         return Finding(Problem.ORPHANED, key, f"{what} that no record points at", repaired=repair)
 
-    async def _old_keys(self) -> AsyncIterator[list[str]]:
-        keys: list[str] = []
-        async for key in self._blobs.list(before=self._clock.now() - self._grace):
-            keys.append(key)
-            if len(keys) >= _PAGE:
-                yield keys
-                keys = []
-        if keys:
-            yield keys
+    def _old_keys(self) -> AsyncIterator[list[str]]:
+        return written(self._blobs, self._clock.now() - self._grace, _PAGE)
 
     # --- the ledger ------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ Every sweep may run anywhere, at any time, more than once: each step is one comm
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,6 +13,7 @@ from loadingdock.core.files import end_versions
 from loadingdock.core.model.companies import Company
 from loadingdock.core.model.files import File, State, Upload
 from loadingdock.core.model.identity import Principal, PrincipalKind
+from loadingdock.core.pointing import unpointed, written
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.records import Records, Unit
@@ -73,12 +73,8 @@ class Retention:
         """Bytes that no record points at, older than the grace time: left by a crash, or by a removal whose second
         half was lost."""
         count = 0
-        async for keys in self._old_keys():
-
-            async def known(unit: Unit, keys: Sequence[str] = keys) -> frozenset[str]:
-                return await unit.housekeeping.known_blobs(keys)
-
-            orphans = set(keys) - await self._records.read(None, known)
+        async for keys in written(self._blobs, self._clock.now() - self._lifetimes.orphan_grace, _BATCH):
+            orphans = await unpointed(self._records, keys)
             await self._blobs.delete(*orphans)
             count += len(orphans)
         return count
@@ -97,16 +93,6 @@ class Retention:
         while forgotten := await self._records.write(None, work):
             count += forgotten
         return count
-
-    async def _old_keys(self) -> AsyncIterator[list[str]]:
-        keys: list[str] = []
-        async for key in self._blobs.list(before=self._clock.now() - self._lifetimes.orphan_grace):
-            keys.append(key)
-            if len(keys) >= _BATCH:
-                yield keys
-                keys = []
-        if keys:
-            yield keys
 
     async def _end_file(self, file: File, state: State, action: str, now: datetime) -> bool:
         async def work(unit: Unit) -> list[str] | None:
