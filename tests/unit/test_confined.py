@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from loadingdock.adapters.confined import ChildFailed, ChildUnavailable, Failure, Limits, Pool
+from loadingdock.adapters.confined.pool import ChildFailed, ChildUnavailable, Failure, Limits, Pool
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(memory=128 << 20, cpu=1, wall=20.0, file_size=1 << 20, open_files=32, reply=1 << 19, calls=1000)
@@ -164,7 +164,7 @@ async def test_closing_ends_what_runs(make_pool: MakePool) -> None:
 
 _PARENT = """
 import asyncio, os
-from loadingdock.adapters.confined import Limits, Pool
+from loadingdock.adapters.confined.pool import Limits, Pool
 
 async def main():
     pool = Pool("tests.unit.hostile_child", limits=Limits())

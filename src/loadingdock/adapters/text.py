@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from loadingdock.adapters.confined import ChildFailed, ChildUnavailable, Limits, Pool
+from loadingdock.adapters.confined.pool import ChildFailed, ChildUnavailable, Limits, Pool
 from loadingdock.core import types
 from loadingdock.core.errors import Unavailable
 from loadingdock.core.model.processing import ExtractedText

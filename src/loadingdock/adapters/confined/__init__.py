@@ -2,9 +2,6 @@
 
 Parsers written in C, and any parser fed with a bomb, may crash, hang or eat the machine. They run in a child that may
 use only so much memory and time, that can write no large file, that has none of the service's secrets in its
-environment and that dies with its parent. `Pool` is the parent's side, `serve` the child's.
+environment and that dies with its parent. `pool` is the parent's side, `child` the child's, which starts without what
+only its parent needs.
 """
-
-from loadingdock.adapters.confined.pool import ChildFailed, ChildUnavailable, Failure, Limits, Pool
-
-__all__ = ["ChildFailed", "ChildUnavailable", "Failure", "Limits", "Pool"]

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from loadingdock.adapters.confined import ChildFailed, ChildUnavailable, Pool
-from loadingdock.adapters.confined import Limits as ChildLimits
+from loadingdock.adapters.confined.pool import ChildFailed, ChildUnavailable, Pool
+from loadingdock.adapters.confined.pool import Limits as ChildLimits
 from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.core.model.processing import ScanResult, Verdict
 

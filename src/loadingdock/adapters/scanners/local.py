@@ -6,8 +6,8 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
-from loadingdock.adapters.confined import ChildUnavailable
-from loadingdock.adapters.confined import Limits as ChildLimits
+from loadingdock.adapters.confined.pool import ChildUnavailable
+from loadingdock.adapters.confined.pool import Limits as ChildLimits
 from loadingdock.adapters.scanners.inspection import Incomplete, Inspection, as_file
 from loadingdock.adapters.scanners.limits import Limits
 from loadingdock.core.errors import Unavailable

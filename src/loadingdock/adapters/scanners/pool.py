@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from loadingdock.adapters.confined import Limits as ChildLimits
+from loadingdock.adapters.confined.pool import Limits as ChildLimits
 from loadingdock.adapters.scanners import examination
 from loadingdock.adapters.scanners.circuit import DEFAULT, Attempt, Circuit, Policy, State
 from loadingdock.adapters.scanners.clamd import Clamd, NoAnswer

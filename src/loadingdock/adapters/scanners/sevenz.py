@@ -6,10 +6,6 @@ import os
 from collections.abc import Callable
 from typing import BinaryIO, Protocol
 
-import py7zr
-from py7zr.exceptions import ArchiveError, PasswordRequired
-from py7zr.io import Py7zIO, WriterFactory
-
 
 class BadArchive(Exception):
     """Damaged, or made with a method that py7zr does not know."""
@@ -32,6 +28,9 @@ def unpack(file: BinaryIO, *, refuse: Callable[[str, bool], bool], start: Callab
     `refuse(name, link)` is asked of every entry first, and what it refuses is not unpacked. Raises BadArchive,
     Encrypted, and whatever `refuse` or a sink raises.
     """
+    import py7zr  # for the first archive: it takes as long as everything else that a child loads
+    from py7zr.exceptions import ArchiveError, PasswordRequired
+
     stopped: list[Exception] = []
 
     def refused(name: str, link: bool) -> bool:
@@ -69,17 +68,19 @@ def unpack(file: BinaryIO, *, refuse: Callable[[str, bool], bool], start: Callab
         raise BadArchive(f"{kind} ({type(error).__name__})") from error
 
 
-class _Factory(WriterFactory):
+class _Factory:
+    """What py7zr's WriterFactory does."""
+
     def __init__(self, start: Callable[[str], Sink], stopped: list[Exception]) -> None:
         self._start = start
         self._stopped = stopped
 
-    def create(self, filename: str) -> Py7zIO:
+    def create(self, filename: str) -> _Product:
         return _Product(self._start(filename), self._stopped)
 
 
-class _Product(Py7zIO):
-    """Notes what its sink raised, to tell it from what py7zr raises itself."""
+class _Product:
+    """What py7zr's Py7zIO does. Notes what its sink raised, to tell it from what py7zr raises itself."""
 
     def __init__(self, sink: Sink, stopped: list[Exception]) -> None:
         self._sink = sink
