@@ -21,63 +21,19 @@ from typing import Any
 
 import psycopg
 
-from bench.contacts_reading import TYPES, write
+from bench.contactfile import KEY, NAMES, TYPES, write
+from bench.contacttable import RULES, TABLE
+from bench.importing.targets import POSTGRES_TYPES, SQLITE_TYPES, upsert
 from loadingdock.adapters.contacts.loading.loader import Loader
 from loadingdock.adapters.contacts.loading.postgres import PostgresLoader
 from loadingdock.adapters.contacts.loading.sqlite import SqliteLoader
-from loadingdock.adapters.contacts.reading import rules
 from loadingdock.adapters.contacts.reading.dialect import Dialect
 from loadingdock.adapters.contacts.reading.reader import open_records
 from loadingdock.adapters.contacts.tables.postgres import PostgresContacts
 from loadingdock.adapters.contacts.tables.sqlite import SqliteContacts
 from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.core.loading import Counts, Load, Operation
-from loadingdock.core.model.contacts import Column, ContactTable, Kind
-from loadingdock.testing.contacts.material import a_table
 from tests.engines import postgres
-
-COLUMNS = (
-    Column("id", Kind.INTEGER),
-    Column("first", max=100),
-    Column("last", max=100),
-    Column("email", Kind.EMAIL),
-    Column("phone", Kind.PHONE),
-    Column("born", Kind.DATE),
-    Column("joined", Kind.DATETIME),
-    Column("balance", Kind.DECIMAL, precision=12, scale=2),
-    Column("score", Kind.INTEGER),
-    Column("active", Kind.BOOLEAN),
-    Column("city", max=200),
-    Column("note"),
-)
-RULES: dict[str, rules.Type] = {
-    "id": rules.Integer(),
-    "first": rules.Text(100),
-    "last": rules.Text(100),
-    "email": rules.Email(),
-    "phone": rules.Phone("VE"),
-    "born": rules.Date(),
-    "joined": rules.Datetime(),
-    "balance": rules.Decimal(12, 2),
-    "score": rules.Integer(),
-    "active": rules.Boolean(),
-    "city": rules.Text(200),
-    "note": rules.Text(),
-}
-NAMES = ", ".join(f'"{name}"' for name in TYPES)
-UPSERT = (
-    f'INSERT INTO {{0}} ({NAMES}) SELECT {NAMES} FROM staging WHERE true ON CONFLICT ("email") DO UPDATE SET '
-    + ", ".join(f'"{name}" = excluded."{name}"' for name in TYPES if name != "email")
-)
-POSTGRES_TYPES = (
-    '"id" bigint, "first" text, "last" text, "email" text, "phone" text, "born" date, "joined" timestamptz,'
-    ' "balance" numeric(12,2), "score" bigint, "active" boolean, "city" text, "note" text'
-)
-# What the tool reads of dates and truths is text to it.
-SQLITE_TYPES = (
-    '"id" INTEGER, "first" TEXT, "last" TEXT, "email" TEXT, "phone" TEXT, "born" TEXT, "joined" TEXT,'
-    ' "balance" TEXT, "score" INTEGER, "active" TEXT, "city" TEXT, "note" TEXT'
-)
 
 
 class Silent:
@@ -95,13 +51,11 @@ class Silent:
     def settled(self, counts: Counts) -> None: ...
 
 
-def ours(loader: Loader, table: ContactTable, path: Path, operation: Operation, number: int, undoable: bool) -> Counts:
-    columns = {name: rules.ColumnRule(name, kind) for name, kind in RULES.items()}
-
+def ours(loader: Loader, path: Path, operation: Operation, number: int, undoable: bool) -> Counts:
     def source() -> Iterator[Any]:
-        return iter(open_records(path, Dialect(header=True), columns))
+        return iter(open_records(path, Dialect(header=True), RULES))
 
-    load = Load(table, number, operation, tuple(TYPES), ("email",), undoable=undoable)
+    load = Load(TABLE, number, operation, tuple(TYPES), (KEY,), undoable=undoable)
     return loader.load(load, source, Silent()).counts
 
 
@@ -112,19 +66,19 @@ class Files:
 
 
 @contextmanager
-def fresh_postgres(server: postgres.Postgres) -> Iterator[tuple[str, str, ContactTable]]:
-    """A database, libpq's string for it, and a table in it."""
-    url, table = server.database(), a_table(*COLUMNS, key=("email",), code="contacts")
+def fresh_postgres(server: postgres.Postgres) -> Iterator[tuple[str, str]]:
+    """A database with the table in it, and libpq's string for it."""
+    url = server.database()
 
     async def make() -> str:
         records = await PostgresRecords.open(url)
-        await PostgresContacts(*records.place).create(table)
+        await PostgresContacts(*records.place).create(TABLE)
         info = records.place[1]
         await records.close()
         return info
 
     info = asyncio.run(make())
-    yield url, info, table
+    yield url, info
     server.drop(url)
 
 
@@ -135,7 +89,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def in_postgres(server: postgres.Postgres, files: Files, operation: Operation, who: str, undoable: bool) -> float:
-    with fresh_postgres(server) as (url, info, table):
+    with fresh_postgres(server) as (url, info):
         home = "contacts_1.contacts"
 
         def psql(*commands: str) -> None:
@@ -151,11 +105,11 @@ def in_postgres(server: postgres.Postgres, files: Files, operation: Operation, w
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute("CHECKPOINT")
         if who == "ours":
-            return timed(lambda: ours(PostgresLoader(info), table, files.all, operation, 1, undoable))
+            return timed(lambda: ours(PostgresLoader(info), files.all, operation, 1, undoable))
         if operation is Operation.INSALL:
             return timed(lambda: psql(copying(home, files.all)))
         staging = f"CREATE UNLOGGED TABLE staging ({POSTGRES_TYPES})"
-        return timed(lambda: psql(staging, copying("staging", files.all), UPSERT.format(home), "DROP TABLE staging"))
+        return timed(lambda: psql(staging, copying("staging", files.all), upsert(home), "DROP TABLE staging"))
 
 
 def in_sqlite(folder: Path, files: Files, operation: Operation, who: str, undoable: bool) -> float:
@@ -177,23 +131,22 @@ def in_sqlite(folder: Path, files: Files, operation: Operation, who: str, undoab
             return timed(lambda: shell(importing("contacts", files.all)))
         shell(importing("contacts", files.half), "UPDATE contacts SET score = -1")
         staging = f"CREATE TABLE staging ({SQLITE_TYPES})"
-        upsert = UPSERT.format("contacts")
-        return timed(lambda: shell(staging, importing("staging", files.all), upsert, "DROP TABLE staging"))
+        return timed(lambda: shell(staging, importing("staging", files.all), upsert("contacts"), "DROP TABLE staging"))
 
 
 def _ours_in_sqlite(folder: Path, files: Files, operation: Operation, undoable: bool) -> float:
-    table, loader = a_table(*COLUMNS, key=("email",), code="contacts"), SqliteLoader(folder)
+    loader = SqliteLoader(folder)
 
     async def make() -> None:
         store = SqliteContacts(folder)
-        await store.create(table)
+        await store.create(TABLE)
         await store.close()
 
     asyncio.run(make())
     if operation is Operation.UPDINS:
-        ours(loader, table, files.half, Operation.INSALL, 1, False)
+        ours(loader, files.half, Operation.INSALL, 1, False)
         subprocess.run(["sqlite3", str(folder / "1.sqlite"), "UPDATE contacts SET score = -1"], check=True)
-    return timed(lambda: ours(loader, table, files.all, operation, 2, undoable))
+    return timed(lambda: ours(loader, files.all, operation, 2, undoable))
 
 
 def main() -> None:

@@ -15,60 +15,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.contactfile import TYPES, write
+
 READERS = ("ours", "pyarrow.csv", "csv")
-TYPES = ["id", "first", "last", "email", "phone", "born", "joined", "balance", "score", "active", "city", "note"]
-
-
-def write(path: Path, rows: int, *, bad: float = 0, quoted: bool = False) -> None:
-    """Made anew from fixed text, so that every run has the same rows. Of the bad ones the date does not exist."""
-    every = int(1 / bad) if bad else 0
-    note = "Met at the fair; asked for the catalogue and a call back in the afternoon. " * 2 + "Prefers e-mail"
-    mark = '"' if quoted else ""
-    with path.open("w", encoding="utf-8") as file:
-        file.write(",".join(TYPES) + "\n")
-        for row in range(rows):
-            number = row * 7_919 % 100_000_000
-            day = (
-                "2023-02-30" if every and row % every == 7 else f"19{row % 90 + 10}-{row % 12 + 1:02}-{row % 28 + 1:02}"
-            )
-            values = (
-                str(row),
-                f"Maria {number % 977}",
-                f"Fernández García {number % 7_919}",
-                f"maria.fernandez.{number}@mail{row % 50}.example.com",
-                f"+58414{number % 10_000_000:07}",
-                day,
-                f"2024-{row % 12 + 1:02}-{row % 28 + 1:02}T{row % 24:02}:{row % 60:02}:{row * 7 % 60:02}Z",
-                f"{number % 1_000_000}.{row % 100:02}",
-                str(number),
-                "true" if row % 3 else "false",
-                f"Ciudad Guayana {row % 321}",
-                note,
-            )
-            file.write(",".join(f"{mark}{value}{mark}" for value in values) + "\n")
 
 
 def ours(path: Path, quote: str) -> int:
-    from loadingdock.adapters.contacts.reading import rules
+    from bench.contacttable import RULES
     from loadingdock.adapters.contacts.reading.dialect import Dialect
     from loadingdock.adapters.contacts.reading.reader import open_records
 
-    kinds: dict[str, rules.Type] = {
-        "id": rules.Integer(),
-        "first": rules.Text(100),
-        "last": rules.Text(100),
-        "email": rules.Email(),
-        "phone": rules.Phone("VE"),
-        "born": rules.Date(),
-        "joined": rules.Datetime(),
-        "balance": rules.Decimal(12, 2),
-        "score": rules.Integer(),
-        "active": rules.Boolean(),
-        "city": rules.Text(200),
-        "note": rules.Text(),
-    }
-    columns = {name: rules.ColumnRule(name, kind, required=name == "id") for name, kind in kinds.items()}
-    reader = open_records(path, Dialect(quote=quote, header=True), columns)
+    reader = open_records(path, Dialect(quote=quote, header=True), RULES)
     for _ in reader:
         pass
     return reader.totals.records

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.cases import Figure
-from bench.importing.material import NAMES, Material
+from bench.contactfile import NAMES
+from bench.importing.material import Material
 from bench.importing.service import Done, Stage
 from bench.importing.targets import POSTGRES_TYPES, SQLITE_TYPES, upsert
 from bench.servers import HERE

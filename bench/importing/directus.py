@@ -14,8 +14,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from bench.cases import Figure
+from bench.contactfile import TYPES
 from bench.importing.contestants import figure
-from bench.importing.material import TYPES, Material
+from bench.importing.material import Material
 from bench.importing.service import Stage
 from bench.servers import Server
 

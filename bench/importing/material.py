@@ -5,25 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.contacts_reading import write
+from bench.contactfile import KEY, REGION, TYPES, write
 
 TABLE = "contacts"
-KEY = "email"
-TYPES = {
-    "id": "integer",
-    "first": "text(100)",
-    "last": "text(100)",
-    "email": "email",
-    "phone": "phone",
-    "born": "date",
-    "joined": "datetime",
-    "balance": "decimal(12,2)",
-    "score": "integer",
-    "active": "boolean",
-    "city": "text(200)",
-    "note": "text",
-}
-NAMES = ", ".join(f'"{name}"' for name in TYPES)
 BAD = 0.01  # of the records: their date does not exist
 _EVERY = int(1 / BAD)
 _SCORE = list(TYPES).index("score")
@@ -32,7 +16,7 @@ _SCORE = list(TYPES).index("score")
 def declaration(code: str = TABLE) -> dict[str, object]:
     """As `POST /api/v1/tables` takes it."""
     columns = [{"name": name, "type": type} for name, type in TYPES.items()]
-    return {"code": code, "columns": columns, "key": [KEY], "region": "VE"}
+    return {"code": code, "columns": columns, "key": [KEY], "region": REGION}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bench.importing.material import KEY, TABLE, declaration
+from bench.contactfile import KEY
+from bench.importing.material import TABLE, declaration
 from bench.servers import Loadingdock, Server, cpu_of, descendants
 from tests.engines.postgres import Postgres, name_of
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.importing.material import KEY, NAMES, TYPES
+from bench.contactfile import KEY, NAMES, TYPES
 
 _POSTGRES = {
     "integer": "bigint",

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psycopg
 
-from bench.importing.material import KEY, NAMES, TYPES
+from bench.contactfile import KEY, NAMES, TYPES
 from bench.importing.targets import POSTGRES_TYPES, upsert
 
 _EMAIL = re.compile(r"[^@\s]{1,64}@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+").fullmatch
