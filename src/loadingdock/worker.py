@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from loadingdock.core import settings
-from loadingdock.core.errors import DockError, Sealed, StorageFull, Unavailable
+from loadingdock.core.errors import DockError, Sealed, StorageFull, Unavailable, seen
 from loadingdock.core.model.jobs import Job
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.jobs import JobQueue
@@ -84,7 +84,7 @@ class Worker:
                 except Sealed:  # whoever works where the installation is moved to will do them
                     await self._pause(_SEALED)
                 except DockError as error:
-                    log.warning("queue not available", reason=str(error))
+                    log.warning("queue not available", reason=seen(error))
                     await self._pause(_IDLE)
         finally:
             sweeps.cancel()
@@ -141,7 +141,7 @@ class Worker:
         except Lost:
             log.warning("job lost to another worker", job=job.id, kind=job.kind, reason="its lease had run out")
         except DockError as error:  # it comes round again when its lease has run out
-            log.warning("end of job not written", job=job.id, kind=job.kind, reason=str(error))
+            log.warning("end of job not written", job=job.id, kind=job.kind, reason=seen(error))
 
     async def _attempt(self, job: Job) -> None:
         """Raises Lost if the job is not ours any more: then nothing of it was written."""
@@ -160,8 +160,7 @@ class Worker:
         except Delayed as delay:
             await self._later(job, str(delay), counts=False, until=delay.until)
         except (Unavailable, StorageFull) as away:  # whatever the job is, this is not its fault
-            seen = away.why if isinstance(away, Unavailable) else ""
-            await self._later(job, str(away), counts=False, seen=seen)
+            await self._later(job, str(away), counts=False, logged=seen(away))
         except Exception as error:
             log.error("job failed", job=job.id, kind=job.kind, attempts=job.attempts, exc_info=error)
             if job.attempts >= self._limits.max_attempts:
@@ -172,15 +171,15 @@ class Worker:
             beat.cancel()
 
     async def _later(
-        self, job: Job, reason: str, *, counts: bool, seen: str = "", until: datetime | None = None
+        self, job: Job, reason: str, *, counts: bool, logged: str = "", until: datetime | None = None
     ) -> None:
-        """`seen` is for the log alone, in place of the reason."""
+        """`logged` is for the log alone, in place of the reason."""
         now = self._clock.now()
         if until is None:
             until = now + backoff(job.attempts, random.random(), cap=_LONGEST if counts else _SOON)  # noqa: S311 - jitter
         _held(await self._queue.retry(job, run_at=until, error=reason, counts=counts))
         seconds = round((until - now).total_seconds(), 1)
-        log.info("job delayed", job=job.id, kind=job.kind, reason=seen or reason, seconds=seconds)
+        log.info("job delayed", job=job.id, kind=job.kind, reason=logged or reason, seconds=seconds)
 
     async def _beat(self, job: Job, handler: asyncio.Task[None]) -> None:
         """A job whose lease is lost is stopped: another worker has it."""
@@ -191,7 +190,7 @@ class Worker:
                     handler.cancel()
                     return
             except DockError as error:
-                log.warning("heartbeat missed", job=job.id, reason=str(error))
+                log.warning("heartbeat missed", job=job.id, reason=seen(error))
 
     async def _sweep(self) -> None:
         while not self._stopping.is_set():

@@ -22,7 +22,7 @@ from loadingdock.core.ports.records import Unit
 from loadingdock.testing.blobs import MIB, material
 from tests import samples
 from tests.desk import eventually
-from tests.engines.seaweedfs import BUCKET, SECRET_KEY, SeaweedFS, seaweedfs
+from tests.engines.seaweedfs import BUCKET, READER, READER_SECRET, SECRET_KEY, SeaweedFS, seaweedfs
 from tests.service import PROGRAM, Desk, Service
 
 __all__ = ["seaweedfs"]
@@ -165,6 +165,25 @@ def test_a_store_that_cannot_be_used_is_said_but_not_to_clients(
     )
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
     assert "nowhere" not in refused.text
+
+
+def test_the_log_says_why_uploads_fail_though_the_store_answers(
+    seaweedfs: SeaweedFS, make_service: Callable[..., Service]
+) -> None:
+    """Keys that may only read: what is asked for readiness is answered."""
+    reading = {**seaweedfs.settings, "store_access_key": READER, "store_secret_key": READER_SECRET}
+    service = make_service(**reading, store_url=seaweedfs.fresh_url()).start()
+    key = service.desk.key(service.desk.company("readers"), "admin")
+    refused = httpx.post(f"{service.url}/api/v1/files?name=a.bin", content=b"bytes", headers={"api-key": key})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+    assert "PutObject" not in refused.text
+    trace = refused.json()["trace_id"]
+    service.until(lambda: trace in service.log())  # the line is written once the answer is out
+    (line,) = [json.loads(line) for line in service.log().splitlines() if trace in line]
+    assert line["level"] == "warning"
+    assert line["reason"].startswith("store: s3://")
+    assert "these keys may not s3:PutObject (AccessDenied); allow it for" in line["reason"]
+    assert READER_SECRET not in service.log()
 
 
 def test_the_latency_of_the_store_is_counted(shop: Shop) -> None:

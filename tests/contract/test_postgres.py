@@ -89,7 +89,9 @@ def test_where_it_lies_is_told_without_who_may() -> None:
 
 
 @pytest.mark.slow
-async def test_why_there_is_no_connection_is_told(postgres: Postgres, database: str) -> None:
+async def test_why_there_is_no_connection_is_told(
+    postgres: Postgres, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
     records = await PostgresRecords.open(database, pool=2)
     try:
         await records.migrate()
@@ -119,6 +121,10 @@ async def test_why_there_is_no_connection_is_told(postgres: Postgres, database: 
     finally:
         await away.close()
     assert refused.value.why == "it gives no connection"
+    told = [record.getMessage() for record in caplog.records if record.name.endswith("postgres.pool")]
+    assert told[0].endswith("all 2 connections of this process are taken")
+    assert "it gives no connection: " in told[-1]
+    assert "Connection refused" in told[-1]  # which whoever reads the log can act on
 
 
 async def test_what_durability_needs_is_looked_at(postgres: Postgres, database: str) -> None:

@@ -28,6 +28,7 @@ from tests.engines.daemon import Daemon
 from tests.engines.ports import Port
 
 ACCESS_KEY, SECRET_KEY = "CIKEY", "CISECRETSECRET"
+READER, READER_SECRET = "READER", "READERSECRETSECRET"  # they may not write
 BUCKET = "dock"
 READY_WITHIN = 60.0  # seconds
 _PORTS = ("master", "master grpc", "volume", "volume grpc", "filer", "filer grpc", "s3", "s3 grpc", "s3 https")
@@ -97,7 +98,7 @@ class SeaweedFS(Daemon, S3Server):
         }
         reader = {
             "name": "reader",
-            "credentials": [{"accessKey": "READER", "secretKey": "READERSECRETSECRET"}],
+            "credentials": [{"accessKey": READER, "secretKey": READER_SECRET}],
             "actions": ["Read", "List"],
         }
         (self.folder / "s3.json").write_text(json.dumps({"identities": [identity, reader]}))

@@ -284,10 +284,24 @@ class Sealed(Unavailable):
 
 
 class StorageFull(DockError):
+    """`why` is for the operator alone: where the room is that is missing."""
+
     code = "storage_full"
 
-    def __init__(self) -> None:
+    def __init__(self, why: str = "") -> None:
         super().__init__("There is no room left to keep the file; nothing of it was kept.")
+        self.why = why
+
+
+def seen(error: DockError) -> str:
+    """For the log: what is not available or full, and why, where that is known; else what everybody is told."""
+    match error:
+        case Unavailable() if error.why:
+            return f"{error.what}: {error.why}"
+        case StorageFull() if error.why:
+            return f"{error} {error.why}"
+        case _:
+            return str(error)
 
 
 class ClientGone(DockError):

@@ -16,7 +16,7 @@ import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from loadingdock.core.errors import DockError, Unavailable
+from loadingdock.core.errors import DockError, Unavailable, seen
 from loadingdock.settings import WrongSetting
 from loadingdock.web import metrics, oauth, objects, operations, sse, storeevents
 from loadingdock.web.context import Context, attach
@@ -139,16 +139,21 @@ class Application:
                 took = time.perf_counter() - started
                 metrics.request(dialect.name, scope["method"], status, took)
                 if status >= 400:
-                    log.info(
-                        "refused" if status < 500 else "failed",
-                        api=dialect.name,
-                        method=scope["method"],
-                        path=scope["path"],
-                        status=status,
-                        seconds=round(took, 4),
-                        address=context.address,
-                        trace_id=context.trace_id,
-                    )
+                    told = {
+                        "api": dialect.name,
+                        "method": scope["method"],
+                        "path": scope["path"],
+                        "status": status,
+                        "seconds": round(took, 4),
+                        "address": context.address,
+                        "trace_id": context.trace_id,
+                    }
+                    if status < 500:
+                        log.info("refused", **told)
+                    elif context.error is None:  # logged already, or no failure of the request's: not ready
+                        log.info("failed", **told)
+                    else:  # nothing that the client can put right: whoever runs the service is told what it was
+                        log.warning("failed", **told, reason=seen(context.error))
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         sse.offer(scope, self._draining)

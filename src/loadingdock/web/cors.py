@@ -16,7 +16,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from loadingdock.core.errors import DockError
+from loadingdock.core.errors import DockError, seen
 from loadingdock.core.model.companies import Company
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.records import Records, Unit
@@ -73,7 +73,7 @@ class Origins:
         try:
             origins = await self._records.read(None, work)
         except DockError as error:
-            log.warning("origins not available", reason=str(error))
+            log.warning("origins not available", reason=seen(error))
             return (self.own,)
         self._known[key] = (now + _FRESH, origins)
         self._known.move_to_end(key)

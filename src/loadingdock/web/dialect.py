@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 
 from loadingdock.core.errors import DockError
 from loadingdock.core.model.companies import CompanySetting
+from loadingdock.web.context import context
 from loadingdock.web.errors import InternalError, MethodNotAllowed, of_framework
 from loadingdock.web.services import Services
 
@@ -73,6 +74,7 @@ class Wire(FastAPI):
         try:
             response = await endpoint(request)
         except DockError as error:
+            context(request).error = error
             response = self._render(error, request)
         await response(scope, receive, send)
 
@@ -101,7 +103,7 @@ def application(dialect: Dialect, description: str) -> Wire:
 
 def _handler(render: Render) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def handle(request: Request, error: Exception) -> Response:
-        known = of_framework(error)
+        known = context(request).error = of_framework(error)
         return render(MethodNotAllowed(_allowed(request)) if isinstance(known, MethodNotAllowed) else known, request)
 
     return handle

@@ -45,7 +45,7 @@ def refusal(place: Place, status: int, text: str, doing: str) -> DockError:
     """What an answer other than the hoped-for means. `text` is its body, `doing` the S3 action that was tried."""
     code = code_of(text)
     if status == 507 or code in _FULL:
-        return StorageFull()
+        return StorageFull(f"store: {place}: it answered {status} {code}".rstrip())
     return Unavailable("store", why=f"{place}: {_advice(place, status, code, text, doing)}")
 
 

@@ -185,6 +185,11 @@ async def configure(connection: Connection) -> None:
     )
 
 
+def first_line(error: psycopg.Error) -> str:
+    """What the server, or libpq, says of it: what follows are hints, and the rows in question."""
+    return (error.diag.message_primary or str(error)).strip().partition("\n")[0]
+
+
 async def roll_back(connection: Connection) -> None:
     try:
         if not connection.closed and connection.info.transaction_status is not TransactionStatus.IDLE:

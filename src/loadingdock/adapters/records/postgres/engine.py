@@ -160,7 +160,7 @@ def _judge(db: PostgresExecutor, *, raised: bool) -> None:
         case Fate.AGAIN:
             raise _Again(Unavailable("database", retry_after=1), careful=False) from db.error
         case Fate.LOST:  # before the commit was asked for: nothing of it is kept
-            raise _Again(unavailable(), careful=False) from db.error
+            raise _Again(unavailable(db.error), careful=False) from db.error
         case Fate.MORE:
             raise _More
         case Fate.REFUSED if db.error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -11,7 +12,7 @@ from psycopg import errors
 
 from loadingdock.adapters.records import sealing
 from loadingdock.adapters.records.executor import Row
-from loadingdock.adapters.records.postgres.connection import READING, WRITING, Connection, Statements
+from loadingdock.adapters.records.postgres.connection import READING, WRITING, Connection, Statements, first_line
 from loadingdock.core.errors import DockError, InvalidInput, NotFound, Sealed, StorageFull, Unavailable
 
 _READING = Statements(READING)
@@ -58,24 +59,24 @@ def refusal(error: psycopg.Error) -> Refusal | None:
     """What to tell the core when the server as a whole cannot go on; None if it can."""
     match error:
         case errors.DiskFull():
-            return StorageFull
+            return partial(StorageFull, f"database: {first_line(error)}")
         case errors.LockNotAvailable() | errors.QueryCanceled():
-            return busy
+            return partial(busy, error)
         case _ if error.sqlstate == sealing.SQLSTATE:
             return Sealed
         case _ if (error.sqlstate or "08")[:2] in {"08", "28", "3D", "53", "57", "58", "XX"}:
-            return unavailable
+            return partial(unavailable, error)
         case _:
             return None
 
 
-def unavailable() -> Unavailable:
-    return Unavailable("database")
+def unavailable(error: psycopg.Error | None = None) -> Unavailable:
+    return Unavailable("database", why="" if error is None else first_line(error))
 
 
-def busy() -> Unavailable:
+def busy(error: psycopg.Error) -> Unavailable:
     """Others are in the way, not for long."""
-    return Unavailable("database", retry_after=1)
+    return Unavailable("database", retry_after=1, why=first_line(error))
 
 
 class PostgresExecutor:
@@ -219,9 +220,9 @@ class PostgresExecutor:
             self.fate, self.error = fate(error), error
         match self.fate:
             case Fate.AGAIN:
-                return busy()
+                return busy(error)
             case Fate.LOST:
-                return unavailable()
+                return unavailable(error)
             case Fate.REFUSED:
                 return (refusal(error) or unavailable)()
         match error:

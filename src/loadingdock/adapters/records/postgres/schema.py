@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 
 from loadingdock.adapters.records import sealing
-from loadingdock.adapters.records.postgres.connection import LOCKS, WRITING, Connection, connect
+from loadingdock.adapters.records.postgres.connection import LOCKS, WRITING, Connection, connect, first_line
 from loadingdock.adapters.records.postgres.executor import refusal
 from loadingdock.adapters.records.queries import fill, migrations
 from loadingdock.core.errors import Conflict, Unavailable
@@ -142,7 +142,7 @@ async def _broken_indexes(connection: Connection) -> list[str]:
             try:
                 await connection.execute("SELECT bt_index_check(%s::bigint::oid::regclass)", (oid,))
             except psycopg.Error as error:
-                found.append(f"The index {name} is damaged: {_first_line(error)}")
+                found.append(f"The index {name} is damaged: {first_line(error)}")
     return found
 
 
@@ -180,7 +180,7 @@ async def _connected(info: str) -> AsyncIterator[Connection]:
             connection = await connect(info)
             break
         except psycopg.Error as error:
-            reason = _first_line(error)
+            reason = first_line(error)
             if "FATAL" in reason and not _PASSING.search(reason):
                 raise Conflict(f"The database refuses us: {reason}") from error
             if loop.time() >= deadline:
@@ -193,15 +193,11 @@ async def _connected(info: str) -> AsyncIterator[Connection]:
             yield connection
     except errors.InsufficientPrivilege as error:
         raise Conflict(
-            f"The role {role} may not do what is needed in the database {name} ({_first_line(error)}); make it the"
+            f"The role {role} may not do what is needed in the database {name} ({first_line(error)}); make it the"
             f' owner: ALTER DATABASE "{name}" OWNER TO "{role}"'
         ) from error
     except psycopg.Error as error:
         if (refused := refusal(error)) is None:
             raise
-        log.warning("the database failed: %s", _first_line(error))
+        log.warning("the database failed: %s", first_line(error))
         raise refused() from error
-
-
-def _first_line(error: psycopg.Error) -> str:
-    return (error.diag.message_primary or str(error)).strip().partition("\n")[0]
