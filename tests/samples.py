@@ -1,24 +1,37 @@
 """Makers of real files for all tests. Nothing here is a file of the repository: EICAR's test string is put together at
-run time, so that no antivirus takes a checkout for an infection."""
+run time, so that no antivirus takes a checkout for an infection. Every test process reads this file: libraries are
+loaded by who first needs them."""
 
 from __future__ import annotations
 
 import io
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Literal
 
-import docx
-import openpyxl
-import py7zr
-from PIL import Image
-from reportlab.lib.pagesizes import A4
-from reportlab.pdfgen import canvas
-
 MARKER = b"UPLOAD-SERVICE-TEST-VIRUS-MARKER"
 Entries = Mapping[str, bytes]
+
+
+class Files(Mapping[str, bytes]):
+    """Files by a name for the test, each made when it is first asked for."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], bytes]]) -> None:
+        self._makers = makers
+        self._made: dict[str, bytes] = {}
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self._made:
+            self._made[name] = self._makers[name]()
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
 
 
 def eicar() -> bytes:
@@ -30,6 +43,9 @@ def eicar() -> bytes:
 
 
 def pdf(*pages: str, password: str | None = None) -> bytes:
+    from reportlab.lib.pagesizes import A4
+    from reportlab.pdfgen import canvas
+
     out = io.BytesIO()
     sheet = canvas.Canvas(out, pagesize=A4, encrypt=password)
     for page in pages or ("Hello from a PDF",):
@@ -41,6 +57,8 @@ def pdf(*pages: str, password: str | None = None) -> bytes:
 
 
 def docx_file(*paragraphs: str, table: tuple[tuple[str, ...], ...] = ()) -> bytes:
+    import docx
+
     document = docx.Document()
     for paragraph in paragraphs or ("Hello from a DOCX",):
         document.add_paragraph(paragraph)
@@ -57,6 +75,8 @@ def docx_file(*paragraphs: str, table: tuple[tuple[str, ...], ...] = ()) -> byte
 def xlsx_file(
     rows: tuple[tuple[Any, ...], ...] = (("Hello", "from an XLSX"), (1, 2.5)), *, sheet: str = "Data"
 ) -> bytes:
+    import openpyxl
+
     book = openpyxl.Workbook()
     page = book.active
     assert page is not None
@@ -82,6 +102,8 @@ ImageFormat = Literal["PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF", "ICO", "AVIF"
 
 
 def image(format: ImageFormat = "PNG", size: tuple[int, int] = (32, 24), **options: Any) -> bytes:
+    from PIL import Image
+
     out = io.BytesIO()
     Image.new("RGB", size, (200, 30, 60)).save(out, format, **options)
     return out.getvalue()
@@ -167,6 +189,8 @@ def zip_with_link() -> bytes:
 
 
 def seven_zip(entries: Entries, password: str | None = None) -> bytes:
+    import py7zr
+
     out = io.BytesIO()
     with py7zr.SevenZipFile(out, "w", password=password) as archive:
         for name, data in entries.items():
@@ -206,61 +230,67 @@ def infected_docx() -> bytes:
 
 
 @cache
-def infected() -> dict[str, bytes]:
+def infected() -> Files:
     """Every way of carrying EICAR that both scanners must find, by a name for the test."""
     virus = {"eicar.com": eicar()}
-    return {
-        "whole": eicar(),
-        "at an offset": bytes(300_000) + eicar() + b"tail",
-        "zip": zip_file(virus),
-        "stored zip": zip_file(virus, zipfile.ZIP_STORED),
-        "nested zip": nested_zip(eicar(), 3),
-        "docx": infected_docx(),
-        "tar": tar_file(virus, ""),
-        "tar.gz": tar_file(virus, "gz"),
-        "tar.bz2": tar_file(virus, "bz2"),
-        "tar.xz": tar_file(virus, "xz"),
-        "7z": seven_zip(virus),
-        "zip in 7z": seven_zip({"inner.zip": zip_file(virus)}),
-        "self-extracting zip": b"MZ" + bytes(2000) + zip_file(virus),
-    }
+    return Files(
+        {
+            "whole": eicar,
+            "at an offset": lambda: bytes(300_000) + eicar() + b"tail",
+            "zip": lambda: zip_file(virus),
+            "stored zip": lambda: zip_file(virus, zipfile.ZIP_STORED),
+            "nested zip": lambda: nested_zip(eicar(), 3),
+            "docx": infected_docx,
+            "tar": lambda: tar_file(virus, ""),
+            "tar.gz": lambda: tar_file(virus, "gz"),
+            "tar.bz2": lambda: tar_file(virus, "bz2"),
+            "tar.xz": lambda: tar_file(virus, "xz"),
+            "7z": lambda: seven_zip(virus),
+            "zip in 7z": lambda: seven_zip({"inner.zip": zip_file(virus)}),
+            "self-extracting zip": lambda: b"MZ" + bytes(2000) + zip_file(virus),
+        }
+    )
 
 
 @cache
-def unscannable() -> dict[str, bytes]:
+def unscannable() -> Files:
     """What cannot be looked into whole, by a name for the test."""
-    return {
-        "encrypted zip": encrypted_zip({"secret": b"secret"}),
-        "encrypted 7z": seven_zip({"secret": b"secret"}, password="password"),
-        "too deep": nested_zip(b"hello", 20),
-        "bomb": zip_bomb(),
-        "damaged zip": zip_file({"a": b"hello"})[:-30],
-        "link in zip": zip_with_link(),
-        "link in tar": tar_with_link(),
-        "hard link in tar": tar_with_link(tarfile.LNKTYPE),
-        "path out of zip": zip_file({"../../evil": b"hello"}),
-        "path out of tar": tar_file({"../../evil": b"hello"}),
-        "absolute path": zip_file({"/etc/evil": b"hello"}),
-    }
+    return Files(
+        {
+            "encrypted zip": lambda: encrypted_zip({"secret": b"secret"}),
+            "encrypted 7z": lambda: seven_zip({"secret": b"secret"}, password="password"),
+            "too deep": lambda: nested_zip(b"hello", 20),
+            "bomb": zip_bomb,
+            "damaged zip": lambda: zip_file({"a": b"hello"})[:-30],
+            "link in zip": zip_with_link,
+            "link in tar": tar_with_link,
+            "hard link in tar": lambda: tar_with_link(tarfile.LNKTYPE),
+            "path out of zip": lambda: zip_file({"../../evil": b"hello"}),
+            "path out of tar": lambda: tar_file({"../../evil": b"hello"}),
+            "absolute path": lambda: zip_file({"/etc/evil": b"hello"}),
+        }
+    )
 
 
 @cache
-def clean() -> dict[str, bytes]:
+def clean() -> Files:
     files = {"a.txt": b"hello", "b/c.txt": text_file()}
-    return {
-        "nothing": b"",
-        "text": text_file(),
-        "csv": csv_file(),
-        "pdf": pdf(),
-        "docx": docx_file(),
-        "xlsx": xlsx_file(),
-        "png": png(),
-        "jpeg": jpeg(),
-        "zip": zip_file(files),
-        "nested zip": nested_zip(b"hello", 3),
-        "tar": tar_file(files, ""),
-        "tar.gz": tar_file(files, "gz"),
-        "tar.xz": tar_file(files, "xz"),
-        "7z": seven_zip(files),
-        "self-extracting zip": b"MZ" + bytes(2000) + zip_file(files),
-    }
+    return Files(
+        {
+            "nothing": lambda: b"",
+            "text": text_file,
+            "csv": csv_file,
+            "pdf": pdf,
+            "docx": docx_file,
+            "xlsx": xlsx_file,
+            "png": png,
+            "jpeg": jpeg,
+            "zip": lambda: zip_file(files),
+            "nested zip": lambda: nested_zip(b"hello", 3),
+            "tar": lambda: tar_file(files, ""),
+            "tar.gz": lambda: tar_file(files, "gz"),
+            "tar.xz": lambda: tar_file(files, "xz"),
+            "7z": lambda: seven_zip(files),
+            "self-extracting zip": lambda: b"MZ" + bytes(2000) + zip_file(files),
+        }
+    )

@@ -17,22 +17,26 @@ pytestmark = pytest.mark.slow  # every way in times every input: for CI
 
 NOT_READ = {400, 403, 404, 409, 410}
 VIRUS = {"eicar.com.txt": samples.eicar()}
-INFECTED = {
-    "whole.txt": samples.eicar(),
-    "virus.zip": samples.zip_file(VIRUS),
-    "nested.zip": samples.nested_zip(samples.eicar(), 3),
-    "virus.tar.gz": samples.tar_file(VIRUS, "gz"),
-    "virus.7z": samples.seven_zip(VIRUS),
-    "letter.docx": samples.infected_docx(),
-}
-UNSCANNABLE = {
-    "encrypted.zip": samples.encrypted_zip({"secret": b"secret"}),
-    "encrypted.7z": samples.seven_zip({"secret": b"secret"}, password="password"),
-    "deep.zip": samples.nested_zip(b"hello", 20),
-    "link.zip": samples.zip_with_link(),
-    "link.tar": samples.tar_with_link(),
-    "outside.zip": samples.zip_file({"../../evil": b"hello"}),
-}
+INFECTED = samples.Files(
+    {
+        "whole.txt": samples.eicar,
+        "virus.zip": lambda: samples.zip_file(VIRUS),
+        "nested.zip": lambda: samples.nested_zip(samples.eicar(), 3),
+        "virus.tar.gz": lambda: samples.tar_file(VIRUS, "gz"),
+        "virus.7z": lambda: samples.seven_zip(VIRUS),
+        "letter.docx": samples.infected_docx,
+    }
+)
+UNSCANNABLE = samples.Files(
+    {
+        "encrypted.zip": lambda: samples.encrypted_zip({"secret": b"secret"}),
+        "encrypted.7z": lambda: samples.seven_zip({"secret": b"secret"}, password="password"),
+        "deep.zip": lambda: samples.nested_zip(b"hello", 20),
+        "link.zip": samples.zip_with_link,
+        "link.tar": samples.tar_with_link,
+        "outside.zip": lambda: samples.zip_file({"../../evil": b"hello"}),
+    }
+)
 
 
 def nobody_reads(dock: Dock, file: File) -> None:

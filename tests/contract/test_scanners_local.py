@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -66,19 +66,20 @@ async def test_clean(scanner: LocalScanner, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "why"),
+    ("make", "why"),
     ids=range(7),
     argvalues=[
-        (samples.encrypted_zip({"a": b"x"}), "encrypted: 'a' needs a password"),
-        (samples.seven_zip({"a": b"x"}, password="p"), "encrypted: the file: it needs a password"),
-        (samples.nested_zip(b"x", 20), "over a limit: archives are packed more than 8 deep"),
-        (samples.zip_with_link(), "unsafe entry: 'link' is a link or a device"),
-        (samples.zip_file({"a": b"x"})[:-30], "damaged or ambiguous: the file: it has no central directory"),
-        (samples.zip_file({"a": b"x"}, 14), "unknown method: 'a' is compressed by method 14"),
-        (b"Rar!\x1a\x07\x01\x00" + bytes(20), "Archive_of_unknown_format in the file"),
+        (lambda: samples.encrypted_zip({"a": b"x"}), "encrypted: 'a' needs a password"),
+        (lambda: samples.seven_zip({"a": b"x"}, password="p"), "encrypted: the file: it needs a password"),
+        (lambda: samples.nested_zip(b"x", 20), "over a limit: archives are packed more than 8 deep"),
+        (samples.zip_with_link, "unsafe entry: 'link' is a link or a device"),
+        (lambda: samples.zip_file({"a": b"x"})[:-30], "damaged or ambiguous: the file: it has no central directory"),
+        (lambda: samples.zip_file({"a": b"x"}, 14), "unknown method: 'a' is compressed by method 14"),
+        (lambda: b"Rar!\x1a\x07\x01\x00" + bytes(20), "Archive_of_unknown_format in the file"),
     ],
 )
-async def test_detail_says_why(scanner: LocalScanner, data: bytes, why: str) -> None:
+async def test_detail_says_why(scanner: LocalScanner, make: Callable[[], bytes], why: str) -> None:
+    data = make()
     assert (await scanner.scan(body(data), len(data))).detail == why
 
 
@@ -91,20 +92,25 @@ async def test_infected_outweighs_unscannable(scanner: LocalScanner) -> None:
 
 @pytest.mark.security(16)
 @pytest.mark.parametrize(
-    ("limits", "data", "why"),
+    ("limits", "make", "why"),
     ids=range(8),
     argvalues=[
-        (Limits(entries=3), samples.zip_file({str(n): b"x" for n in range(4)}), "more than 3 entries"),
-        (Limits(entries=3), samples.tar_file({str(n): b"x" for n in range(4)}), "more than 3 entries"),
-        (Limits(entries=3), samples.seven_zip({str(n): b"x" for n in range(4)}), "more than 3 entries"),
-        (Limits(entry=1000), samples.zip_file({"a": bytes(1001)}), "larger than 1000 bytes"),
-        (Limits(entry=1000), samples.seven_zip({"a": bytes(1001)}), "larger than 1000 bytes"),
-        (Limits(unpacked=1000), samples.zip_file({"a": bytes(600), "b": bytes(600)}), "more than 1000 bytes unpacked"),
-        (Limits(depth=2), samples.nested_zip(b"x", 3), "more than 2 deep"),
-        (Limits(ratio=10, ratio_from=1000), samples.zip_file({"a": bytes(100_000)}), "10 times as large"),
+        (Limits(entries=3), lambda: samples.zip_file({str(n): b"x" for n in range(4)}), "more than 3 entries"),
+        (Limits(entries=3), lambda: samples.tar_file({str(n): b"x" for n in range(4)}), "more than 3 entries"),
+        (Limits(entries=3), lambda: samples.seven_zip({str(n): b"x" for n in range(4)}), "more than 3 entries"),
+        (Limits(entry=1000), lambda: samples.zip_file({"a": bytes(1001)}), "larger than 1000 bytes"),
+        (Limits(entry=1000), lambda: samples.seven_zip({"a": bytes(1001)}), "larger than 1000 bytes"),
+        (
+            Limits(unpacked=1000),
+            lambda: samples.zip_file({"a": bytes(600), "b": bytes(600)}),
+            "more than 1000 bytes unpacked",
+        ),
+        (Limits(depth=2), lambda: samples.nested_zip(b"x", 3), "more than 2 deep"),
+        (Limits(ratio=10, ratio_from=1000), lambda: samples.zip_file({"a": bytes(100_000)}), "10 times as large"),
     ],
 )
-async def test_limits(tmp_path: Path, limits: Limits, data: bytes, why: str) -> None:
+async def test_limits(tmp_path: Path, limits: Limits, make: Callable[[], bytes], why: str) -> None:
+    data = make()
     scanner = LocalScanner(limits=limits, folder=tmp_path, children=1)
     try:
         result = await scanner.scan(body(data), len(data))

@@ -6,6 +6,7 @@ import io
 import os
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,34 +29,34 @@ class TestMagicDetector(contract.TypeDetectorContract):
     pass
 
 
-FILES = {
-    "a.avif": (samples.image("AVIF"), "image/avif"),
-    "a.bmp": (samples.image("BMP"), "image/bmp"),
-    "a.gif": (samples.gif(), "image/gif"),
-    "a.heic": (samples.heic(), "image/heic"),
-    "a.heif": (samples.heic(), "image/heic"),
-    "a.ico": (samples.image("ICO"), "image/vnd.microsoft.icon"),
-    "a.jpeg": (samples.jpeg(), "image/jpeg"),
-    "a.jpg": (samples.jpeg(), "image/jpeg"),
-    "a.png": (samples.png(), "image/png"),
-    "a.svg": (samples.svg(), "image/svg+xml"),
-    "a.tif": (samples.image("TIFF"), "image/tiff"),
-    "a.tiff": (samples.image("TIFF"), "image/tiff"),
-    "a.webp": (samples.webp(), "image/webp"),
-    "a.csv": (samples.csv_file(), "text/csv"),
-    "a.docx": (samples.docx_file(), types.DOCX),
-    "a.pdf": (samples.pdf(), "application/pdf"),
-    "a.txt": (samples.text_file(), "text/plain"),
-    "a.xlsx": (samples.xlsx_file(), types.XLSX),
-    "a.7z": (samples.seven_zip({"a": b"b"}), "application/x-7z-compressed"),
-    "a.gz": (samples.tar_file({"a": b"b"}), "application/gzip"),
-    "a.tar": (samples.tar_file({"a": b"b"}, ""), "application/x-tar"),
-    "a.zip": (samples.zip_file({"a": b"b"}), "application/zip"),
-    "a.json": (b'{"a": 1}', "application/json"),
-    "a.md": (b"# Title\n\nText.\n", "text/markdown"),
-    "a.xml": (b'<?xml version="1.0"?><a/>', "text/xml"),
-    "a.html": (b"<!DOCTYPE html><title>x</title>", "text/html"),
-    "a.exe": (b"MZ\x90\x00" + bytes(200), "application/vnd.microsoft.portable-executable"),
+FILES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "a.avif": (lambda: samples.image("AVIF"), "image/avif"),
+    "a.bmp": (lambda: samples.image("BMP"), "image/bmp"),
+    "a.gif": (samples.gif, "image/gif"),
+    "a.heic": (samples.heic, "image/heic"),
+    "a.heif": (samples.heic, "image/heic"),
+    "a.ico": (lambda: samples.image("ICO"), "image/vnd.microsoft.icon"),
+    "a.jpeg": (samples.jpeg, "image/jpeg"),
+    "a.jpg": (samples.jpeg, "image/jpeg"),
+    "a.png": (samples.png, "image/png"),
+    "a.svg": (samples.svg, "image/svg+xml"),
+    "a.tif": (lambda: samples.image("TIFF"), "image/tiff"),
+    "a.tiff": (lambda: samples.image("TIFF"), "image/tiff"),
+    "a.webp": (samples.webp, "image/webp"),
+    "a.csv": (samples.csv_file, "text/csv"),
+    "a.docx": (samples.docx_file, types.DOCX),
+    "a.pdf": (samples.pdf, "application/pdf"),
+    "a.txt": (samples.text_file, "text/plain"),
+    "a.xlsx": (samples.xlsx_file, types.XLSX),
+    "a.7z": (lambda: samples.seven_zip({"a": b"b"}), "application/x-7z-compressed"),
+    "a.gz": (lambda: samples.tar_file({"a": b"b"}), "application/gzip"),
+    "a.tar": (lambda: samples.tar_file({"a": b"b"}, ""), "application/x-tar"),
+    "a.zip": (lambda: samples.zip_file({"a": b"b"}), "application/zip"),
+    "a.json": (lambda: b'{"a": 1}', "application/json"),
+    "a.md": (lambda: b"# Title\n\nText.\n", "text/markdown"),
+    "a.xml": (lambda: b'<?xml version="1.0"?><a/>', "text/xml"),
+    "a.html": (lambda: b"<!DOCTYPE html><title>x</title>", "text/html"),
+    "a.exe": (lambda: b"MZ\x90\x00" + bytes(200), "application/vnd.microsoft.portable-executable"),
 }
 FILES["a.xml with its name alone"] = FILES.pop("a.xml")
 NAMED = [name for name in FILES if " " not in name]
@@ -63,7 +64,8 @@ NAMED = [name for name in FILES if " " not in name]
 
 @pytest.mark.parametrize("name", FILES)
 async def test_types(detector: MagicDetector, tmp_path: Path, name: str) -> None:
-    data, type = FILES[name]
+    make, type = FILES[name]
+    data = make()
     path = tmp_path / "blob"
     path.write_bytes(data)
     assert await detector.detect(data[:8192], name.split()[0]) == type
@@ -73,7 +75,8 @@ async def test_types(detector: MagicDetector, tmp_path: Path, name: str) -> None
 @pytest.mark.security(13)
 @pytest.mark.parametrize("name", NAMED)
 async def test_what_a_file_is_agrees_with_its_name(detector: MagicDetector, name: str) -> None:
-    data, type = FILES[name]
+    make, type = FILES[name]
+    data = make()
     detected = await detector.detect(data[:8192], name)
     assert types.agrees(name, type, detected) is None
     assert types.agrees(name, None, detected) is None
@@ -122,7 +125,8 @@ def test_from_many_threads_at_once(detector: MagicDetector) -> None:
 
     def detect(n: int) -> set[str]:
         together.wait()
-        name, (data, _) = list(FILES.items())[n % 3 * 4]
+        name, (make, _) = list(FILES.items())[n % 3 * 4]
+        data = make()
         return {detector._detect(data, name, None) for _ in range(100)}
 
     with ThreadPoolExecutor(8) as pool:
