@@ -166,7 +166,9 @@ def _told(report: Report, steps: Sequence[str]) -> list[str]:
         compared = "" if report.dry_run else ", read back and compared"
         lines.append(f"  rows: {sum(report.rows.values())}{compared}: {tables}")
     if report.contacts:
-        lines.append(f"  contacts: {report.contacts}" + ("" if report.dry_run else ", read back and compared"))
+        undoable = f"; imports that can be undone: {report.undoable}" if report.undoable else ""
+        compared = "" if report.dry_run else ", read back and compared"
+        lines.append(f"  contacts: {report.contacts}{undoable}{compared}")
     if report.log_rows_followed:
         lines.append(f"  rows of the audit log that came since: {report.log_rows_followed}")
     took = f"  took {report.seconds:.1f} s"

@@ -1,23 +1,24 @@
-"""Contact tables on their way to another database: each is copied whole, read back and compared."""
+"""Contact tables on their way to another database: each is copied whole, with what undoes imports, read back and
+compared."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing
 from dataclasses import replace
 
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import Conflict
-from loadingdock.core.model.contacts import Contact, ContactTable
-from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.ports.contacts import ContactStore, Piece
 from loadingdock.core.ports.records import Records, Unit
-
-_BATCH = 5000  # contacts in one transaction of the destination
 
 
 class TableCarrier:
-    """From `here` to `there`, those that `records` know. Nobody changes any of them meanwhile, and there is nobody's
-    yet: the records do not get there before."""
+    """From `here` to `there`, those that `records` know. Nobody begins to change one meanwhile; of what somebody had
+    begun all is brought or nothing, for each is as it was at one moment. There is nobody's yet: the records do not
+    get there before."""
 
     def __init__(self, records: Records, here: ContactStore, there: ContactStore | None) -> None:
         self._records = records
@@ -27,6 +28,10 @@ class TableCarrier:
     async def count(self) -> int:
         """Contacts in all tables."""
         return sum([await self._here.count(table, Wanted()) async for table in self._tables()])
+
+    async def undoable(self) -> int:
+        """Imports that can be taken back."""
+        return sum([await self._here.undoable(table) async for table in self._tables()])
 
     async def cross(self, told: Callable[[int], None]) -> int:
         """Brings all of them; how many there were. What an attempt before has left there is removed first. Raises
@@ -40,24 +45,23 @@ class TableCarrier:
             # With what is retired: it is kept, and goes too.
             whole = replace(table, columns=tuple(replace(column, retired_at=None) for column in table.columns))
             sent, arrived = _Digest(), _Digest()
-            batch: list[Contact] = []
-            async for contacts in self._here.export(whole, Wanted()):
-                sent.add(contacts)
-                batch += contacts
-                if len(batch) >= _BATCH:
-                    await self._there.put(whole, batch)
-                    told(len(batch))
-                    batch = []
-            await self._there.put(whole, batch)
-            told(len(batch))
-            async for contacts in self._there.export(whole, Wanted()):
-                arrived.add(contacts)
+            async with aclosing(self._here.copy(whole)) as pieces:
+                async for piece in pieces:
+                    sent.add(piece)
+                    if piece.contacts:
+                        await self._there.put(whole, piece.contacts)
+                        told(len(piece.contacts))
+                    if piece.loads:
+                        await self._there.keep(whole, piece)
+            async with aclosing(self._there.copy(whole)) as pieces:
+                async for piece in pieces:
+                    arrived.add(piece)
             if sent.value() != arrived.value():
                 raise Conflict(
-                    f"Of the contact table {table.code} {arrived.rows} contacts arrived, and {sent.rows} were sent, or"
-                    " their content differs."
+                    f"Of the contact table {table.code} {arrived.contacts} contacts arrived, and {sent.contacts} were"
+                    " sent, or their content differs, or what imports can be undone by."
                 )
-            total += sent.rows
+            total += sent.contacts
         return total
 
     async def _tables(self) -> AsyncIterator[ContactTable]:
@@ -70,16 +74,16 @@ class TableCarrier:
 
 class _Digest:
     def __init__(self) -> None:
-        self.rows = 0
+        self.contacts = 0
         self._sha256 = hashlib.sha256()
 
-    def add(self, contacts: Sequence[Contact]) -> None:
-        for contact in contacts:
-            self._sha256.update(repr((contact.row, contact.values)).encode())
-        self.rows += len(contacts)
+    def add(self, piece: Piece) -> None:
+        for one in (*piece.contacts, *piece.loads, *piece.former):
+            self._sha256.update(repr(one).encode())
+        self.contacts += len(piece.contacts)
 
     def value(self) -> tuple[int, str]:
-        return self.rows, self._sha256.hexdigest()
+        return self.contacts, self._sha256.hexdigest()
 
 
 async def _list(unit: Unit) -> tuple[ContactTable, ...]:

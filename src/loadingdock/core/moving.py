@@ -101,7 +101,8 @@ class Rows(Protocol):
 @dataclass(slots=True)
 class Report:
     """What was done, or with `dry_run` what would be. `done`: the installation is at its destination. Files and bytes
-    are those that the records name; `already` are those that an earlier run had brought."""
+    are those that the records name; `already` are those that an earlier run had brought.
+    `undoable` are imports that can be undone, then there."""
 
     source: Mapping[str, str]
     target: Mapping[str, str]
@@ -114,6 +115,7 @@ class Report:
     already: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
     contacts: int = 0
+    undoable: int = 0
     uploads_to_begin_again: int = 0
     left_in_inbox: int = 0
     log_rows_followed: int = 0
@@ -166,7 +168,7 @@ class Move:
         if self._rows.target is not None:
             report.rows = await self._rows.count()
         if self._tables is not None:
-            report.contacts = await self._tables.count()
+            report.contacts, report.undoable = await self._tables.count(), await self._tables.undoable()
         await self._unfinished()
         if self._carrier is not None:
             report.uploads_to_begin_again = await self._rows.under_way()
@@ -285,7 +287,7 @@ class Move:
 
     async def _contacts(self, tables: TableCarrier) -> None:
         """Before the records: as long as those are not there, the tables are nobody's."""
-        self._report.contacts = await tables.count()
+        self._report.contacts, self._report.undoable = await tables.count(), await tables.undoable()
         self._progress.total_rows += self._report.contacts
         if not await self._rows.arrived(self._seal):
             await tables.cross(self._progress.add_rows)

@@ -128,10 +128,12 @@ class ContactTable:
 
 @dataclass(frozen=True, slots=True)
 class Contact:
-    """A row: its number, and its values in the order of the table's visible columns."""
+    """A row: its number, and its values in the order of the table's visible columns. `load`, which only a copy of the
+    table has: the number of the load that has changed it last, None if none has since it was put there."""
 
     row: int
     values: tuple[Value, ...]
+    load: int | None = None
 
 
 def normal(text: str) -> str:

@@ -39,6 +39,43 @@ class Asked:
     by_key: bool = False
 
 
+PIECE = 5_000
+"""Rows of a piece of a copy, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptLoad:
+    """A load that was committed, as its table remembers it. Rows that it put in have numbers above `above` and up to
+    `upto`, which it has as long as it can be taken back. The texts are adapters' own words."""
+
+    number: int
+    counts: str
+    changed: str
+    above: int | None
+    upto: int | None
+    undone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """A row as it was before a load: the number of the load before that, and the values that it changed. `nulls` are
+    adapters' own words for which of them were NULL."""
+
+    row: int
+    load: int | None
+    nulls: str | None
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Of a copy of a table: contacts, or loads, or one load and rows as they were before it."""
+
+    contacts: tuple[Contact, ...] = ()
+    loads: tuple[KeptLoad, ...] = ()
+    former: tuple[Former, ...] = ()
+
+
 class ContactStore(Protocol):
     """The tables themselves: real ones, under the names that people gave, their values of the database's own types.
 
@@ -79,8 +116,22 @@ class ContactStore(Protocol):
         """For good, where the database can so that nothing of it is left in free space. False if there is none."""
         ...
 
+    def copy(self, table: ContactTable) -> AsyncGenerator[Piece, None]:
+        """All that there is of it, as it was at one moment: contacts by their numbers, then loads by theirs, then what
+        rows were before each that can be taken back, by their numbers. Who stops before the end closes it."""
+        ...
+
     async def put(self, table: ContactTable, contacts: Sequence[Contact]) -> None:
         """Adds rows under numbers that they have already, as a copy of the table brings them. Raises AlreadyExists."""
+        ...
+
+    async def keep(self, table: ContactTable, piece: Piece) -> None:
+        """Adds the loads of a piece, unless they are known, and the rows as they were. No number that they have given
+        to a row is given to another one."""
+        ...
+
+    async def undoable(self, table: ContactTable) -> int:
+        """How many loads can be taken back."""
         ...
 
     async def remove(self, company_id: int) -> None:

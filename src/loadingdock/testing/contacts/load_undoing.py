@@ -141,6 +141,31 @@ class UndoingContract(Runs):
         assert undone.restored == 1
         assert [(each.key, each.why) for each in undone.conflicts] == [(("x",), "not_unique")]
 
+    async def test_it_is_taken_back_in_a_copy_of_the_table(
+        self, contacts: ContactStore, run: Run, loader: ContactLoader
+    ) -> None:
+        table = a_table(Column("N", Kind.INTEGER), *EVERY, key=("N",))
+        copy = replace(table, company_id=2)
+        put = await filled(contacts, table, [(n, *row) for n, row in enumerate(ROWS)])
+        assert await contacts.undoable(table) == 0
+        load = a_load(table, Operation.UPDINS, [column.name for column in table.columns], ["N"])
+        await run(load, [(n + 1, *row) for n, row in enumerate(ROWS)])
+        await contacts.create(copy)
+        pieces = [piece async for piece in contacts.copy(table)]
+        assert [(len(each.contacts), len(each.loads), len(each.former)) for each in pieces] == [
+            (7, 0, 0),
+            (0, 1, 0),
+            (0, 1, 5),
+        ]
+        for piece in pieces:
+            await contacts.put(copy, piece.contacts)
+            await contacts.keep(copy, piece)
+        assert [piece async for piece in contacts.copy(copy)] == pieces
+        assert await contacts.undoable(copy) == await contacts.undoable(table) == 1
+        assert await asyncio.to_thread(loader.undo, copy, load.number) == Undone(1, 5, ())
+        assert await exported(contacts, copy) == list(put)
+        assert (await contacts.undoable(copy), await contacts.undoable(table)) == (0, 1)
+
     async def test_forgotten_it_cannot_be_undone(self, contacts: ContactStore, run: Run, loader: ContactLoader) -> None:
         table = a_table()
         await contacts.create(table)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
 from psycopg import errors
 
-from loadingdock.adapters.contacts.tables import cursors, former, plans
+from loadingdock.adapters.contacts.tables import cursors, former, plans, postgres_copying
 from loadingdock.adapters.contacts.tables.inspecting import Made, compared, contradiction
+from loadingdock.adapters.contacts.tables.postgres_asking import all_of, do, is_there, run
 from loadingdock.adapters.contacts.tables.postgres_tongue import TONGUE, kind_of, schema
 from loadingdock.adapters.contacts.tables.statements import ROW_NAME, TABLES, Reading, Statement
 from loadingdock.adapters.records.postgres.connection import LOCKS, Connection, connect, roll_back
@@ -22,7 +23,7 @@ from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import AlreadyExists, Conflict, Unavailable
 from loadingdock.core.model.contacts import ROW, Contact, ContactTable, Value
 from loadingdock.core.model.pages import Page
-from loadingdock.core.ports.contacts import Asked
+from loadingdock.core.ports.contacts import Asked, Piece
 
 _BATCH = 500  # rows of an export at once
 _EXPORTS = 4  # at the same time, each on a connection of its own
@@ -58,33 +59,33 @@ class PostgresContacts:
         async with self._transaction(_READING) as connection:
             if not await _made(connection, company_id):
                 return None
-            rows = await _all(connection, Statement(f"SELECT declared FROM {home} WHERE number = $1", (number,)))  # noqa: S608 - names are quoted
+            rows = await all_of(connection, Statement(f"SELECT declared FROM {home} WHERE number = $1", (number,)))  # noqa: S608 - names are quoted
             return of_declared(str(rows[0][0])) if rows else None
 
     async def create(self, table: ContactTable) -> None:
         company_id, home = table.company_id, TONGUE.home(table.company_id, TABLES)
         async with self._transaction() as connection:
             # Two who make a schema at once would meet an error of the catalogue's own index.
-            await _do(connection, f"SELECT pg_advisory_xact_lock({LOCKS}, hashint8({company_id:d}))")
+            await do(connection, f"SELECT pg_advisory_xact_lock({LOCKS}, hashint8({company_id:d}))")
             if not await _made(connection, company_id):
-                await _do(connection, f"CREATE SCHEMA IF NOT EXISTS {schema(company_id)}")
-                await _do(
+                await do(connection, f"CREATE SCHEMA IF NOT EXISTS {schema(company_id)}")
+                await do(
                     connection,
                     f"CREATE TABLE {home} (number bigint PRIMARY KEY, version bigint NOT NULL, declared text NOT NULL)",
                 )
-            if not await _all(connection, Statement(f"SELECT 1 FROM {home} WHERE number = $1", (table.number,))):  # noqa: S608 - names are quoted
-                await _do(connection, *plans.making(TONGUE, table))
+            if not await all_of(connection, Statement(f"SELECT 1 FROM {home} WHERE number = $1", (table.number,))):  # noqa: S608 - names are quoted
+                await do(connection, *plans.making(TONGUE, table))
                 await _remember(connection, table)
 
     async def alter(self, table: ContactTable, was: ContactTable) -> None:
         async with self._transaction() as connection:
-            await _do(connection, *_UNHURRIED, _UTC)
+            await do(connection, *_UNHURRIED, _UTC)
             await _same(connection, was, "FOR UPDATE")
-            await _do(connection, f"LOCK TABLE {TONGUE.home(was.company_id, was.code)} IN ACCESS EXCLUSIVE MODE")
+            await do(connection, f"LOCK TABLE {TONGUE.home(was.company_id, was.code)} IN ACCESS EXCLUSIVE MODE")
             for check in plans.checks(TONGUE, table, was):
-                if count := int((await _all(connection, Statement(check.count)))[0][0]):
-                    raise contradiction(TONGUE, check, count, await _all(connection, Statement(check.first)))
-            await _do(connection, *plans.altering(TONGUE, table, was))
+                if count := int((await all_of(connection, Statement(check.count)))[0][0]):
+                    raise contradiction(TONGUE, check, count, await all_of(connection, Statement(check.first)))
+            await do(connection, *plans.altering(TONGUE, table, was))
             await _remember(connection, table)
 
     async def count(self, table: ContactTable, wanted: Wanted) -> int:
@@ -104,14 +105,14 @@ class PostgresContacts:
     async def delete(self, table: ContactTable, row: int) -> bool:
         async with self._transaction() as connection:
             await _same(connection, table)
-            deleted = await _run(connection, Reading(TONGUE, table).delete(row))
+            deleted = await run(connection, Reading(TONGUE, table).delete(row))
             await _forget(connection, table, row)
             return deleted > 0
 
     async def put(self, table: ContactTable, contacts: Sequence[Contact]) -> None:
         reading, home = Reading(TONGUE, table), TONGUE.home(table.company_id, table.code)
         async with self._transaction() as connection:
-            await _do(connection, *_UNHURRIED)
+            await do(connection, *_UNHURRIED)
             await _same(connection, table)
             try:
                 await psycopg.AsyncRawCursor(connection).executemany(
@@ -121,19 +122,39 @@ class PostgresContacts:
                 raise AlreadyExists("A contact of that number or key") from error
             # The numbers that the table gives out go on behind those it holds.
             last = f"(SELECT coalesce(max({ROW_NAME}), 0) + 1 FROM {home})"  # noqa: S608 - quoted
-            await _run(
+            await run(
                 connection, Statement(f"SELECT setval(pg_get_serial_sequence($1, $2), {last}, false)", (home, ROW))
             )
 
+    async def copy(self, table: ContactTable) -> AsyncGenerator[Piece, None]:
+        async with self._exports, self._alone(_READING) as connection:
+            await do(connection, *_UNHURRIED)
+            await _same(connection, table)
+            async with aclosing(postgres_copying.pieces(connection, table)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def keep(self, table: ContactTable, piece: Piece) -> None:
+        async with self._transaction() as connection:
+            await do(connection, *_UNHURRIED)
+            await _same(connection, table)
+            await postgres_copying.keep(connection, table, piece)
+
+    async def undoable(self, table: ContactTable) -> int:
+        async with self._transaction(_READING) as connection:
+            if not await is_there(connection, TONGUE.home(table.company_id, former.LOADS)):
+                return 0
+            return len(await all_of(connection, former.undoable(TONGUE, table)))
+
     async def remove(self, company_id: int) -> None:
         async with self._transaction() as connection:
-            await _do(connection, f"DROP SCHEMA IF EXISTS {schema(company_id)} CASCADE")
+            await do(connection, f"DROP SCHEMA IF EXISTS {schema(company_id)} CASCADE")
 
     async def export(self, table: ContactTable, wanted: Wanted) -> AsyncGenerator[Sequence[Contact], None]:
         reading = Reading(TONGUE, table)
         statement = reading.export(wanted)
         async with self._exports, self._alone(_READING) as connection:
-            await _do(connection, *_UNHURRIED)
+            await do(connection, *_UNHURRIED)
             await _same(connection, table)
             async with psycopg.AsyncRawServerCursor(connection, "export") as rows:
                 await rows.execute(statement.text.encode(), statement.values)
@@ -145,12 +166,12 @@ class PostgresContacts:
             if not await _made(connection, company_id):
                 return tuple(f"The contact table {table.code} is not there." for table in tables if table.version)
             home, name = TONGUE.home(company_id, TABLES), schema(company_id)
-            known = await _all(connection, Statement(f"SELECT number, version FROM {home}"))  # noqa: S608 - ours
+            known = await all_of(connection, Statement(f"SELECT number, version FROM {home}"))  # noqa: S608 - ours
             there: dict[str, Made] = {}
-            for table, columns, kinds in await _all(connection, Statement(_COLUMNS, (name,))):
+            for table, columns, kinds in await all_of(connection, Statement(_COLUMNS, (name,))):
                 there[table] = dict(zip(columns, kinds, strict=True)), set()
             found = []
-            for table, index, valid in await _all(connection, Statement(_INDEXES, (name,))):
+            for table, index, valid in await all_of(connection, Statement(_INDEXES, (name,))):
                 there[table][1].add(index)
                 if not valid:
                     found.append(f"The index {index} of the contact table {table} is invalid; REINDEX it.")
@@ -164,7 +185,7 @@ class PostgresContacts:
     async def _ask(self, table: ContactTable, statement: Statement) -> list[Any]:
         async with self._transaction(_READING) as connection:
             await _same(connection, table)
-            return await _all(connection, statement)
+            return await all_of(connection, statement)
 
     @asynccontextmanager
     async def _transaction(self, begin: str = "BEGIN") -> AsyncIterator[Connection]:
@@ -172,9 +193,9 @@ class PostgresContacts:
         with _errors():
             async with self._pool.connection() as connection:
                 try:
-                    await _do(connection, begin, _UTC)
+                    await do(connection, begin, _UTC)
                     yield connection
-                    await _do(connection, "COMMIT")
+                    await do(connection, "COMMIT")
                 finally:
                     await roll_back(connection)
 
@@ -184,54 +205,33 @@ class PostgresContacts:
         with _errors():
             async with await connect(self._info) as connection:
                 try:
-                    await _do(connection, begin, _UTC)
+                    await do(connection, begin, _UTC)
                     yield connection
                 finally:
                     await roll_back(connection)
 
 
-async def _do(connection: Connection, *statements: str) -> None:
-    for statement in statements:
-        await connection.execute(statement.encode(), prepare=False)
-
-
-async def _run(connection: Connection, statement: Statement) -> int:
-    cursor = psycopg.AsyncRawCursor(connection)
-    await cursor.execute(statement.text.encode(), statement.values, prepare=False)
-    return cursor.rowcount
-
-
-async def _all(connection: Connection, statement: Statement) -> list[Any]:
-    cursor = psycopg.AsyncRawCursor(connection)
-    await cursor.execute(statement.text.encode(), statement.values, prepare=False)
-    return await cursor.fetchall()
-
-
 async def _made(connection: Connection, company_id: int) -> bool:
-    return await _is_there(connection, TONGUE.home(company_id, TABLES))
-
-
-async def _is_there(connection: Connection, home: str) -> bool:
-    return bool((await _all(connection, Statement("SELECT to_regclass($1) IS NOT NULL", (home,))))[0][0])
+    return await is_there(connection, TONGUE.home(company_id, TABLES))
 
 
 async def _same(connection: Connection, table: ContactTable, held: str = "") -> None:
     home = TONGUE.home(table.company_id, TABLES)
     statement = Statement(f"SELECT version FROM {home} WHERE number = $1 {held}", (table.number,))  # noqa: S608 - ours
-    rows = await _all(connection, statement) if await _made(connection, table.company_id) else []
+    rows = await all_of(connection, statement) if await _made(connection, table.company_id) else []
     if not rows or rows[0][0] != table.version:
         raise Conflict(f"The table {table.code} has just been altered; ask again.")
 
 
 async def _forget(connection: Connection, table: ContactTable, row: int) -> None:
     """What it was before loads changed it."""
-    if not await _is_there(connection, TONGUE.home(table.company_id, former.LOADS)):
+    if not await is_there(connection, TONGUE.home(table.company_id, former.LOADS)):
         return
-    for (load,) in await _all(connection, former.undoable(TONGUE, table)):
-        if await _is_there(connection, TONGUE.home(table.company_id, former.undoing(load))):
+    for (load,) in await all_of(connection, former.undoable(TONGUE, table)):
+        if await is_there(connection, TONGUE.home(table.company_id, former.undoing(load))):
             gone, left = former.emptying(TONGUE, table, load, row)
-            if await _run(connection, gone):
-                await _run(connection, left)
+            if await run(connection, gone):
+                await run(connection, left)
 
 
 async def _remember(connection: Connection, table: ContactTable) -> None:
@@ -239,7 +239,7 @@ async def _remember(connection: Connection, table: ContactTable) -> None:
         f"INSERT INTO {TONGUE.home(table.company_id, TABLES)} (number, version, declared) VALUES ($1, $2, $3)"  # noqa: S608 - names are quoted
         " ON CONFLICT (number) DO UPDATE SET version = excluded.version, declared = excluded.declared"
     )
-    await _run(connection, Statement(statement, (table.number, table.version, declared(table))))
+    await run(connection, Statement(statement, (table.number, table.version, declared(table))))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import apsw
 
-from loadingdock.adapters.contacts.tables import cursors, former, plans
+from loadingdock.adapters.contacts.tables import cursors, former, plans, sqlite_copying
 from loadingdock.adapters.contacts.tables.inspecting import Made, compared, contradiction
 from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect, make, remove
 from loadingdock.adapters.contacts.tables.statements import TABLES, Reading, Statement
@@ -23,7 +23,7 @@ from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.errors import AlreadyExists, Conflict, NotFound, Unavailable
 from loadingdock.core.model.contacts import Contact, ContactTable, Value
 from loadingdock.core.model.pages import Page
-from loadingdock.core.ports.contacts import Asked
+from loadingdock.core.ports.contacts import Asked, Piece
 
 T = TypeVar("T")
 
@@ -115,14 +115,36 @@ class SqliteContacts:
 
         await self._write(table.company_id, work)
 
+    async def copy(self, table: ContactTable) -> AsyncGenerator[Piece, None]:
+        read = partial(sqlite_copying.pieces, table=table)
+        connection, pieces = await self._thread(self._readers, partial(self._begin, table, read))
+        try:
+            while found := await self._thread(self._readers, partial(_some, pieces, 1)):
+                yield found[0]
+        finally:
+            await self._thread(self._readers, connection.close)
+
+    async def keep(self, table: ContactTable, piece: Piece) -> None:
+        def work(connection: apsw.Connection) -> None:
+            _same(connection, table)
+            sqlite_copying.keep(connection, table, piece)
+
+        await self._write(table.company_id, work)
+
+    async def undoable(self, table: ContactTable) -> int:
+        return len(await self._read(table.company_id, partial(sqlite_copying.undoable, table=table)))
+
     async def remove(self, company_id: int) -> None:
         await self._thread(self._writers, partial(remove, self.path(company_id)))
 
     async def export(self, table: ContactTable, wanted: Wanted) -> AsyncGenerator[Sequence[Contact], None]:
         reading = Reading(TONGUE, table)
         statement = reading.export(wanted)
-        opening = self._thread(self._readers, partial(self._begin, table, statement))
-        connection, rows = await opening
+
+        def read(connection: apsw.Connection) -> Iterator[Any]:
+            return iter(connection.execute(statement.text, statement.values))
+
+        connection, rows = await self._thread(self._readers, partial(self._begin, table, read))
         try:
             while batch := await self._thread(self._readers, partial(_some, rows)):
                 yield tuple(map(reading.contact, batch))
@@ -203,13 +225,15 @@ class SqliteContacts:
             make(path)
         return connect(path, readonly=readonly)
 
-    def _begin(self, table: ContactTable, statement: Statement) -> tuple[apsw.Connection, Iterator[Any]]:
+    def _begin(
+        self, table: ContactTable, read: Callable[[apsw.Connection], Iterator[T]]
+    ) -> tuple[apsw.Connection, Iterator[T]]:
         with _errors():
             connection = self._connect(table.company_id, readonly=True)
             try:
                 connection.execute("BEGIN")
                 _same(connection, table)
-                return connection, iter(connection.execute(statement.text, statement.values))
+                return connection, read(connection)
             except BaseException:
                 connection.close()
                 raise
@@ -220,17 +244,14 @@ def _bounded(connection: apsw.Connection) -> None:
     connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
 
 
-def _some(rows: Iterator[Any]) -> list[Any]:
+def _some(rows: Iterator[T], most: int = _BATCH) -> list[T]:
     with _errors():
-        return [row for _, row in zip(range(_BATCH), rows, strict=False)]
+        return [row for _, row in zip(range(most), rows, strict=False)]
 
 
 def _forget(connection: apsw.Connection, table: ContactTable, row: int) -> None:
     """What it was before loads changed it."""
-    if not connection.table_exists("main", former.LOADS):
-        return
-    loads = former.undoable(TONGUE, table)
-    for load in [int(str(number)) for (number,) in connection.execute(loads.text, loads.values)]:
+    for load in sqlite_copying.undoable(connection, table):
         if connection.table_exists("main", former.undoing(load)):
             gone, left = former.emptying(TONGUE, table, load, row)
             connection.execute(gone.text, gone.values)

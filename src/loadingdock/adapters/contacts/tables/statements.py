@@ -89,12 +89,21 @@ class Reading:
         self._table = table
         self._home = tongue.home(table.company_id, table.code)
         self._made = tuple(map(tongue.maker, table.visible))
-        self._columns = ", ".join((ROW_NAME, *(quoted(column.name) for column in table.visible)))
+        self._names = [quoted(column.name) for column in table.visible]
+        self._columns = ", ".join((ROW_NAME, *self._names))
+        self._all = ", ".join((ROW_NAME, LOAD_NAME, *self._names))
 
     def contact(self, row: Sequence[Any]) -> Contact:
         """Of a row as `rows`, `find` and `export` find it."""
-        values = zip(self._made, row[1:], strict=True)
-        return Contact(row[0], tuple([kept if kept is None or make is None else make(kept) for make, kept in values]))
+        return Contact(row[0], self._values(row[1:]))
+
+    def copied(self, row: Sequence[Any]) -> Contact:
+        """Of a row as `copy` finds it."""
+        return Contact(row[0], self._values(row[2:]), row[1])
+
+    def _values(self, row: Sequence[Any]) -> tuple[Value, ...]:
+        values = zip(self._made, row, strict=True)
+        return tuple([kept if kept is None or make is None else make(kept) for make, kept in values])
 
     def count(self, wanted: Wanted) -> Statement:
         said = _Saying(self._tongue)
@@ -116,6 +125,9 @@ class Reading:
         where = said.where(self._table, wanted)
         return said.end(f"SELECT {self._columns} FROM {self._home}{where} ORDER BY {ROW_NAME}")  # noqa: S608 - quoted
 
+    def copy(self) -> Statement:
+        return Statement(f"SELECT {self._all} FROM {self._home} ORDER BY {ROW_NAME}")  # noqa: S608 - quoted
+
     def find(self, key: Sequence[Value]) -> Statement:
         said = _Saying(self._tongue)
         equal = (
@@ -128,11 +140,11 @@ class Reading:
         return Statement(f"DELETE FROM {self._home} WHERE {ROW_NAME} = {self._tongue.place(1)}", (row,))  # noqa: S608 - names are quoted
 
     def put(self) -> str:
-        places = ", ".join(self._tongue.place(number + 1) for number in range(1 + len(self._table.visible)))
-        return f"INSERT INTO {self._home} ({self._columns}) VALUES ({places})"  # noqa: S608 - quoted
+        places = ", ".join(self._tongue.place(number + 1) for number in range(2 + len(self._names)))
+        return f"INSERT INTO {self._home} ({self._all}) VALUES ({places})"  # noqa: S608 - quoted
 
     def kept(self, contact: Contact) -> tuple[Any, ...]:
-        return (contact.row, *map(self._tongue.bound, self._table.visible, contact.values))
+        return (contact.row, contact.load, *map(self._tongue.bound, self._table.visible, contact.values))
 
 
 class _Saying:
