@@ -76,6 +76,7 @@ def test_a_table_is_declared_and_described(admin: Office) -> None:
         ({"code": "a/b", "columns": COLUMNS}, "code"),
         ({"code": "_dock_x", "columns": COLUMNS}, "code"),
         ({"code": "x", "columns": [{"name": "xmin"}]}, "xmin"),
+        ({"code": "x", "columns": [{"name": "RowID"}]}, "RowID"),  # SQLite's ALTER TABLE cannot rename it
         ({"code": "x", "columns": [{"name": "a"}, {"name": "A"}]}, "columns"),
         ({"code": "x", "columns": [{"name": "a", "type": "varchar"}]}, "type"),
         ({"code": "x", "columns": [{"name": "a", "type": "decimal(19,2)"}]}, "a"),

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from loadingdock.core.errors import InvalidInput
-from loadingdock.core.model.contacts import ContactTable, Value
+from loadingdock.core.model.contacts import Column, ContactTable, Value
 
 
 class Operation(StrEnum):
@@ -35,7 +35,7 @@ NOT_UNIQUE = "not_unique"
 AMBIGUOUS = "ambiguous_key"
 """Rejected: several contacts have the record's key."""
 REQUIRED = "required"
-"""Rejected: a new contact would lack a value that the file does not bring."""
+"""Rejected: a new contact would lack a value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,12 @@ class Load:
     ignore_empty: bool = False
     dry_run: bool = False
     undoable: bool = True
+
+    def needs(self, column: Column) -> bool:
+        """Whether no record may leave it empty. Where an empty value leaves what a contact has, one that is there lacks
+        nothing by it, and which are there only the table knows; a key with an empty value is nobody's."""
+        updates = self.operation in {Operation.UPDINS, Operation.UPALL}
+        return column.required and not (self.ignore_empty and updates and column.name not in self.key)
 
 
 def checked(load: Load) -> Load:

@@ -32,7 +32,9 @@ _INDEXED_TEXT = 255
 _EMAIL_CHARACTERS, _PHONE_CHARACTERS = 254, 16  # RFC 5321 4.5.3.1.3 less two brackets; E.164 with its plus
 _HIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})  # controls, half characters, what breaks a line
 # Columns that every table of PostgreSQL has: https://www.postgresql.org/docs/current/ddl-system-columns.html
-_SYSTEM = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+# And SQLite's for a row's number, which its ALTER TABLE gives to no column and takes from none:
+# https://sqlite.org/lang_createtable.html#rowid
+_SYSTEM = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "rowid", "oid", "_rowid_")
 _REGION = re.compile(r"[A-Za-z]{2}", re.ASCII)
 
 Value: TypeAlias = str | int | Decimal | bool | date | datetime | None

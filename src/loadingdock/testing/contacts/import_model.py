@@ -40,7 +40,7 @@ class File:
         """Of the record's beginning, behind the header."""
         return 1 + ordinal + sum(field.count("\n") for record in self.records[: ordinal - 1] for field in record)
 
-    def read(self, table: ContactTable) -> tuple[dict[int, Row], dict[int, set[str | None]]]:
+    def read(self, load: Load) -> tuple[dict[int, Row], dict[int, set[str | None]]]:
         """By their ordinals: the records, and what is wrong with the others."""
         good: dict[int, Row] = {}
         bad: dict[int, set[str | None]] = {}
@@ -50,7 +50,7 @@ class File:
                 continue
             pairs = list(zip(self.columns, fields, strict=True))
             wrong = {name for name, text in pairs if text not in _VALUES[name]}
-            wrong |= {name for name, text in pairs if not text and table.column(name).required}
+            wrong |= {name for name, text in pairs if not text and load.needs(load.table.column(name))}
             if wrong:
                 bad[ordinal] = {*wrong}
             else:
@@ -145,7 +145,7 @@ async def _load(imports: Imports, model: Model, load: Load, asked: Asked, file: 
     """Its number, if it was committed."""
     watching = Watching()
     loaded = await imports.run(load.table, file.text, asked, watching, number=number, ignore_empty=load.ignore_empty)
-    good, bad = file.read(load.table)
+    good, bad = file.read(load)
     applied = replace(model, rows={row: [*values] for row, values in model.rows.items()}, skips={}, rejections={})
     counts = applied.apply(load, list(good.values()), max(1, len(good)))
     ordinals = list(good)

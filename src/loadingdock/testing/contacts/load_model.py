@@ -45,6 +45,9 @@ class Model:
         uniques = [[names.index(each) for each in self.table.key]] if self.table.key else []
         uniques += [[at] for at, column in enumerate(self.table.columns) if column.unique]
         lacking = [c.name for c in self.table.columns if c.required and c.name not in load.columns]
+        required = {column.name for column in self.table.columns if column.required}
+        leaves = load.ignore_empty and load.operation is Operation.UPDINS
+        optional = [at for at in brought if names[at] in required - {*load.key}] if leaves else []
         wholes: list[list[Value]] = [[None] * len(names) for _ in records]
         for whole, record in zip(wholes, records, strict=True):
             for at, value in zip(brought, record, strict=True):
@@ -70,8 +73,8 @@ class Model:
                     self.skips[n + 1] = EXISTS
                 elif not same and load.operation is Operation.UPALL:
                     self.skips[n + 1] = UNKNOWN
-                elif not same and lacking:
-                    self.rejections[n + 1] = REQUIRED, lacking[0]
+                elif not same and (lacks := lacking or [names[at] for at in optional if wholes[n][at] is None]):
+                    self.rejections[n + 1] = REQUIRED, lacks[0]
                 elif same and new == before[same[0]]:
                     unchanged += 1
                 else:

@@ -118,6 +118,24 @@ class LoadingContract(ModelContract, UndoingContract):
         assert told.rejections == {2: (REQUIRED, "B")}
         assert (await run(a_load(table, Operation.INSALL, ["A"]), [("z",)])).counts == Counts(rejected=1)
 
+    async def test_an_empty_value_that_leaves_what_is_there_is_none_for_a_new_contact(
+        self, contacts: ContactStore, run: Run
+    ) -> None:
+        table = a_table(Column("A"), Column("B", required=True), Column("C"), key=("A",))
+        await filled(contacts, table, [("x", "b", None)])
+        records = [("x", None, "c"), ("y", None, "c"), ("z", "b", "c")]
+        for operation, counts, rejections in (
+            (Operation.UPDINS, Counts(inserted=1, updated=1, rejected=1), {2: (REQUIRED, "B")}),
+            (Operation.UPALL, Counts(updated=1, unchanged=1, skipped=1), {}),
+        ):
+            told = Told()
+            load = a_load(table, operation, ["A", "B", "C"], ["A"], ignore_empty=True)
+            assert (await run(load, records, told)).counts == counts
+            assert told.rejections == rejections
+            records[0] = ("x", None, "d")
+        values = [contact.values for contact in await exported(contacts, table)]
+        assert values == [("x", "b", "d"), ("z", "b", "c")]
+
     async def test_nothing_of_a_dry_run_stays(self, contacts: ContactStore, run: Run) -> None:
         table = a_table(key=("EMAIL",))
         put = await filled(contacts, table)

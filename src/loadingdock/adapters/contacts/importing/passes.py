@@ -32,7 +32,7 @@ class Job:
 
     def opened(self) -> Reader:
         """Raises FileRefused."""
-        rules = column_rules(self.load.table)
+        rules = column_rules(self.load.table, self.load)
         source = self.source
         return open_records(source.path, dialect(self.asked), rules, self.asked.columns, name=source.name)
 

@@ -11,6 +11,7 @@ from loadingdock.adapters.contacts.reading.dialect import Dialect
 from loadingdock.adapters.contacts.reading.outcome import FileRefused
 from loadingdock.adapters.contacts.reading.rules import ColumnRule
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.loading import Load
 from loadingdock.core.model.contacts import Column, ContactTable, Kind
 from loadingdock.core.model.imports import Asked
 
@@ -23,8 +24,12 @@ def dialect(asked: Asked) -> Dialect:
     return Dialect(asked.separator, asked.quote, asked.header, asked.encoding)
 
 
-def column_rules(table: ContactTable) -> dict[str, ColumnRule]:
-    return {column.name: ColumnRule(column.name, _type(column, table), column.required) for column in table.visible}
+def column_rules(table: ContactTable, load: Load | None = None) -> dict[str, ColumnRule]:
+    """For the load, or as the table is declared."""
+    return {
+        column.name: ColumnRule(column.name, _type(column, table), load.needs(column) if load else column.required)
+        for column in table.visible
+    }
 
 
 def _type(column: Column, table: ContactTable) -> rules.Type:

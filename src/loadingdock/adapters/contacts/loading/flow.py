@@ -244,11 +244,14 @@ class Flow:
             aside = [n for (n,) in self._engine.all(sql.known if operation is Operation.INSNEW else sql.new)]
             self._skip(EXISTS if operation is Operation.INSNEW else UNKNOWN, aside)
             self._leave_out(aside)
-        if sql.absent and operation is not Operation.UPALL:
-            lacking = [n for (n,) in self._engine.all(sql.new)]
-            name = sql.absent[0].name
+        if operation is Operation.UPALL:
+            return
+        for column in (*sql.absent[:1], *sql.optional):
+            absent = column in sql.absent
+            lacking = [n for (n,) in self._engine.all(sql.new if absent else sql.lacking(column))]
+            reason = f"A new contact needs a value for {column.name}, which the file does not bring."
             for n in lacking:
-                yield n, name, REQUIRED, f"A new contact needs a value for {name}, which the file does not bring."
+                yield n, column.name, REQUIRED, reason if absent else f"A new contact needs a value for {column.name}."
             self._leave_out(lacking)
 
     def _violations(self) -> list[tuple[int, str, str, str]]:

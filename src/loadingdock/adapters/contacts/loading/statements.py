@@ -60,10 +60,13 @@ class Loading:
         )
         self.indexed = any({column.name for column in unique} <= key for unique in uniques(table))
         """The row of a key is found by an index, and is one at most."""
+        self.optional = tuple(column for column in self.columns if column.required and not load.needs(column))
+        """Contacts that are there keep what they have, new ones need a value."""
         # With other unique columns, the order of the rows would decide whether a value is free by then.
         self.upsertable = (
             load.operation is Operation.UPDINS
             and not self.uniques
+            and not self.optional
             and any({column.name for column in unique} == key for unique in uniques(table))
         )
         """The engine can do it by itself: of new contacts and of others, none is refused."""
@@ -143,6 +146,9 @@ class Loading:
     known = f"SELECT n FROM {WORK} WHERE id IS NOT NULL ORDER BY n"  # noqa: S608 - ours
     new = f"SELECT n FROM {WORK} WHERE id IS NULL ORDER BY n"  # noqa: S608 - ours
     unchanged = f"SELECT count(*) FROM {WORK} WHERE NOT differs"  # noqa: S608 - ours
+
+    def lacking(self, column: Column) -> str:
+        return f"SELECT n FROM {WORK} WHERE id IS NULL AND {self._staged[column.name]} IS NULL ORDER BY n"  # noqa: S608 - ours
 
     def leaving_out(self, ordinals: Iterable[int]) -> str:
         return f"DELETE FROM {WORK} WHERE n IN ({', '.join(f'{n:d}' for n in ordinals)})"  # noqa: S608 - numbers
