@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loadingdock.cli.desk import company_and_operator, with_services
+from loadingdock.cli.desk import companies_of, company_and_operator, home_of_living, with_services
 from loadingdock.cli.grants import Grants, said
-from loadingdock.cli.output import CommandFailed, Json, answer, table
+from loadingdock.cli.output import Json, answer, table
 
 if TYPE_CHECKING:
     from loadingdock.core.administration import NewClient
@@ -83,11 +83,9 @@ def revoke(
     async def work(services: Services) -> Company:
         from loadingdock.core.administration import operator
 
-        for of, client in await _clients(services, None):
-            if client.id == id and client.revoked_at is None:
-                await services.administration.revoke_client(operator(of), id)
-                return of
-        raise CommandFailed(f"There is no living client {id!r}; `loadingdock client list` shows them.", "not_found")
+        of = home_of_living(await _clients(services, None), id, "client")
+        await services.administration.revoke_client(operator(of), id)
+        return of
 
     of = with_services(work)
     answer(as_json, {"client_id": id, "company": of.code, "revoked": True}, f"Revoked the client {id} of {of.code}.")
@@ -99,9 +97,8 @@ async def _clients(services: Services, code: str | None) -> list[tuple[Company, 
 
     desk = services.administration
     companies = {company.id: company for company in await desk.companies()}
-    asked = companies.values() if code is None else [(await company_and_operator(services, code))[0]]
     found: dict[str, tuple[Company, OAuthClient]] = {}
-    for of in asked:
+    for of in await companies_of(services, code):
         for client in await desk.clients(operator(of)):
             found[client.id] = (companies[client.company_ids[0]], client)
     return list(found.values())

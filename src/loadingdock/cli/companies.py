@@ -10,9 +10,11 @@ from loadingdock.cli.desk import company_and_operator, with_services
 from loadingdock.cli.output import Json, answer, table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from loadingdock.core.administration import Administration
     from loadingdock.core.model.companies import Company, CompanySetting
+    from loadingdock.core.model.identity import Principal
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Companies (tenants) and their settings.", no_args_is_help=True)
@@ -110,11 +112,7 @@ def list_settings(
 def disable(code: Code, as_json: Json = False) -> None:
     """Shut a company out: its users, keys, clients and links are dead at once; its data stays."""
 
-    async def work(services: Services) -> Company:
-        _, operator = await company_and_operator(services, code)
-        return await services.administration.disable_company(operator)
-
-    company = with_services(work)
+    company = _changed(code, lambda desk, who: desk.disable_company(who))
     answer(as_json, shown(company), f"Disabled the company {company.code}.")
 
 
@@ -122,12 +120,16 @@ def disable(code: Code, as_json: Json = False) -> None:
 def enable(code: Code, as_json: Json = False) -> None:
     """Let a disabled company in again."""
 
+    company = _changed(code, lambda desk, who: desk.enable_company(who))
+    answer(as_json, shown(company), f"Enabled the company {company.code}.")
+
+
+def _changed(code: str, deed: Callable[[Administration, Principal], Awaitable[Company]]) -> Company:
     async def work(services: Services) -> Company:
         _, operator = await company_and_operator(services, code)
-        return await services.administration.enable_company(operator)
+        return await deed(services.administration, operator)
 
-    company = with_services(work)
-    answer(as_json, shown(company), f"Enabled the company {company.code}.")
+    return with_services(work)
 
 
 def _spelled(company: Company, known: Mapping[str, CompanySetting[Any]]) -> list[str]:

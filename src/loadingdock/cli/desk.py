@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from loadingdock.bootstrap import System
     from loadingdock.core.model.companies import Company
-    from loadingdock.core.model.identity import Principal
+    from loadingdock.core.model.identity import ApiKey, OAuthClient, Principal
     from loadingdock.settings import Settings
     from loadingdock.web.services import Services
+
+    Revocable = ApiKey | OAuthClient
 
 T = TypeVar("T")
 
@@ -57,6 +59,23 @@ async def company_and_operator(services: Services, code: str) -> tuple[Company, 
         hint = f"there are {known}" if known else "there is none yet; `loadingdock company add CODE` makes one"
         raise CommandFailed(f"There is no company {code!r}: {hint}.", "not_found") from None
     return company, operator(company)
+
+
+async def companies_of(services: Services, code: str | None) -> tuple[Company, ...]:
+    """The company of that code, as above; all of them without one."""
+    if code is None:
+        return await services.administration.companies()
+    return ((await company_and_operator(services, code))[0],)
+
+
+def home_of_living(found: Iterable[tuple[Company, Revocable]], id: str, noun: str) -> Company:
+    """The company of that key or client, unless it was revoked. Says how to see those that live if there is none."""
+    from loadingdock.cli.output import CommandFailed
+
+    for of, one in found:
+        if one.id == id and one.revoked_at is None:
+            return of
+    raise CommandFailed(f"There is no living {noun} {id!r}; `loadingdock {noun} list` shows them.", "not_found")
 
 
 def split_login(login: str) -> tuple[str, str]:

@@ -15,12 +15,12 @@ from loadingdock.cli.output import CommandFailed, Json, answer, table
 from loadingdock.cli.tables import Company, names_of, table_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Mapping
 
     from loadingdock.bootstrap import System
-    from loadingdock.core.imports import Part
+    from loadingdock.core.imports import Imports, Part
     from loadingdock.core.model.identity import Principal
-    from loadingdock.core.model.imports import RowReport
+    from loadingdock.core.model.imports import Import, RowReport
     from loadingdock.web.services import Services
 
 app = typer.Typer(help="Files of contacts loaded into tables.", no_args_is_help=True)
@@ -153,14 +153,7 @@ def list_imports(
 @app.command("show")
 def show(number: Number, as_json: Json = False) -> None:
     """Show an import: what was asked, how far it is, how it ended."""
-    from loadingdock.core.importnotes import shown
-
-    async def work(services: Services) -> dict[str, Any]:
-        operator = await _operator(services, number)
-        found = await services.imports.get(operator, number)
-        return shown(found, operator.company, services.clock.now())
-
-    found = with_services(work)
+    found = _shown(number, lambda imports, who: imports.get(who, number))
     answer(as_json, found, "\n".join(lines(found)))
 
 
@@ -207,14 +200,7 @@ def rejects(
 @app.command("cancel")
 def cancel(number: Number, as_json: Json = False) -> None:
     """Cancel an import. Nothing is changed by it then; one under way ends within a second or two."""
-    from loadingdock.core.importnotes import shown
-
-    async def work(services: Services) -> dict[str, Any]:
-        operator = await _operator(services, number)
-        changed = await services.imports.cancel(operator, number)
-        return shown(changed, operator.company, services.clock.now())
-
-    found = with_services(work)
+    found = _shown(number, lambda imports, who: imports.cancel(who, number))
     said = f"Import {number} is being cancelled." if found["cancelling"] else "\n".join(ending(found))
     answer(as_json, found, said)
 
@@ -234,6 +220,16 @@ def undo(number: Number, wait: Wait = True, as_json: Json = False) -> None:
     found = importing.carried(submit, wait=wait, visible=not as_json)
     left = found["undone"] is not None and found["undone"]["left"]
     _finish(found, as_json, well=None if not wait else set() if left else {"undone"})
+
+
+def _shown(number: int, deed: Callable[[Imports, Principal], Awaitable[Import]]) -> dict[str, Any]:
+    from loadingdock.core.importnotes import shown
+
+    async def work(services: Services) -> dict[str, Any]:
+        operator = await _operator(services, number)
+        return shown(await deed(services.imports, operator), operator.company, services.clock.now())
+
+    return with_services(work)
 
 
 async def _operator(services: Services, number: int) -> Principal:

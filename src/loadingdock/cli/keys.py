@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loadingdock.cli.desk import company_and_operator, with_services
+from loadingdock.cli.desk import companies_of, company_and_operator, home_of_living, with_services
 from loadingdock.cli.grants import Grants, said
-from loadingdock.cli.output import CommandFailed, Json, answer, table
+from loadingdock.cli.output import Json, answer, table
 
 if TYPE_CHECKING:
     from loadingdock.core.administration import NewKey
@@ -68,11 +68,9 @@ def revoke(
     async def work(services: Services) -> Company:
         from loadingdock.core.administration import operator
 
-        for of, key in await _keys(services, None):
-            if key.id == id and key.revoked_at is None:
-                await services.administration.revoke_key(operator(of), id)
-                return of
-        raise CommandFailed(f"There is no living key {id!r}; `loadingdock key list` shows them.", "not_found")
+        of = home_of_living(await _keys(services, None), id, "key")
+        await services.administration.revoke_key(operator(of), id)
+        return of
 
     of = with_services(work)
     answer(as_json, {"id": id, "company": of.code, "revoked": True}, f"Revoked the key {id} of {of.code}.")
@@ -81,9 +79,8 @@ def revoke(
 async def _keys(services: Services, code: str | None) -> list[tuple[Company, ApiKey]]:
     from loadingdock.core.administration import operator
 
-    desk = services.administration
-    companies = await desk.companies() if code is None else [(await company_and_operator(services, code))[0]]
-    return [(of, key) for of in companies for key in await desk.keys(operator(of))]
+    companies = await companies_of(services, code)
+    return [(of, key) for of in companies for key in await services.administration.keys(operator(of))]
 
 
 def shown(company: Company, key: ApiKey) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loadingdock.cli.desk import company_and_operator, split_login, with_services
+from loadingdock.cli.desk import companies_of, company_and_operator, split_login, with_services
 from loadingdock.cli.grants import Grants, said
 from loadingdock.cli.output import Json, answer, table
 
@@ -45,9 +45,8 @@ def list_users(
     async def work(services: Services) -> list[dict[str, Any]]:
         from loadingdock.core.administration import operator
 
-        desk = services.administration
-        companies = await desk.companies() if company is None else [(await company_and_operator(services, company))[0]]
-        return [shown(of, user) for of in companies for user in await desk.users(operator(of))]
+        companies = await companies_of(services, company)
+        return [shown(of, user) for of in companies for user in await services.administration.users(operator(of))]
 
     table(
         as_json,

@@ -1,4 +1,4 @@
-"""Which file names are kept, and in which form.
+"""Which file names are kept and in which form, and which form ids have.
 
 A name is for people and for answers; it never becomes a path of the store. It is kept in Unicode NFC, so that the
 same name typed on two systems is one name.
@@ -6,6 +6,7 @@ same name typed on two systems is one name.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 from loadingdock.core.errors import NameRefused
@@ -14,6 +15,13 @@ MAX_NAME_BYTES = 255
 
 # Unicode's bidirectional controls: they make `exe.fdp` read `pdf.exe` (UAX #9, and Trojan Source, CVE-2021-42574).
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+
+
+def is_id(text: str) -> bool:
+    """Whether it has the form of our ids, a UUID in lower case; what has not need not be looked for."""
+    return _ID.fullmatch(text) is not None
 
 
 def safe_name(name: str) -> str:

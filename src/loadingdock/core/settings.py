@@ -32,6 +32,7 @@ _LARGEST = 2**63 - 1  # what the databases can count
 _DURATION = re.compile(r"(\d{1,9})\s*(s|m|h|d|w)", re.ASCII)
 _DURATION_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _LONGEST = 100 * 366 * 86_400  # a century; datetimes can take it
+_LONGEST_URL = 7 * 86_400  # more is no valid Signature V4 URL
 _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", re.ASCII)
 _ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::\d{1,5})?", re.ASCII)
 _RATE = re.compile(r"(\d{1,9})\s*(?:/|\s+per\s+)\s*(?:(\d{1,5})\s*)?(second|minute|hour|day)s?", re.ASCII)
@@ -159,6 +160,25 @@ def retention(api: str, default: timedelta | None) -> CompanySetting[int | None]
         f"how long files sent through {api} are kept: a duration such as 7d, or never",
         optional(duration, "never"),
         spelled_optional("never", spelled_duration),
+    )
+
+
+def url_life(api: str, default: timedelta) -> CompanySetting[int]:
+    """How long the upload URLs of one API may be used, in seconds."""
+    seconds = int(default.total_seconds())
+
+    def parse(text: str) -> int:
+        found = duration(text)
+        if found > _LONGEST_URL:
+            raise ValueError(f"{text!r} is too long; an upload URL lives for at most 7d.")
+        return found
+
+    return CompanySetting(
+        f"{api}.expires-in",
+        seconds,
+        f"how long an upload URL of {api} may be used, such as {spelled_duration(seconds)}; at most 7d",
+        parse,
+        spelled_duration,
     )
 
 

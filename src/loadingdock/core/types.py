@@ -222,6 +222,13 @@ def canonical(type: str) -> str:
     return _ALIASES.get(bare, bare)
 
 
+def told(content_type: str) -> str | None:
+    """The type that a client says its bytes have; None where it says nothing. A form is none: that is what curl says
+    of any bytes by itself."""
+    type = canonical(content_type)
+    return None if type in {UNKNOWN, "application/x-www-form-urlencoded"} else type
+
+
 def extension(name: str) -> str:
     """The last extension in lower case, without its dot; "" where there is none. A leading dot makes no extension."""
     stem, dot, last = name.rstrip(". ").rpartition(".")

@@ -20,7 +20,6 @@ from loadingdock.web.multipart import FilePart, FormLimits, receive_form
 from loadingdock.web.services import Services
 
 _LIMITS = FormLimits(files=10)
-_UNDECLARED = frozenset({types.UNKNOWN, "application/x-www-form-urlencoded"})  # the latter is curl's own default
 
 
 async def receive(services: Services, principal: Principal, namespace: Namespace, name: str, request: Request) -> File:
@@ -114,5 +113,5 @@ class _Incoming:
 
     def _declared(self, content_type: str) -> Declaration:
         """What the client says of the bytes; what it leaves open, the name says."""
-        declared = types.canonical(content_type)
-        return self._declaration if declared in _UNDECLARED else replace(self._declaration, content_type=declared)
+        told = types.told(content_type)
+        return self._declaration if told is None else replace(self._declaration, content_type=told)

@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from starlette.requests import Request
@@ -27,7 +28,6 @@ API = "file-upload"
 PREFIX = "/v1/fileUpload"
 CHALLENGE = 'Bearer error="invalid_token"'
 
-_LONGEST = 7 * 86_400  # seconds; more is no valid Signature V4 URL
 _SAFE_INTEGERS = 2**53  # every whole number below is exact in JSON (RFC 8259 6)
 _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*"  # RFC 6838 4.2
@@ -42,26 +42,13 @@ _EXTENSIONS = (
 )
 
 
-def _life(text: str) -> int:
-    seconds = settings.duration(text)
-    if seconds > _LONGEST:
-        raise ValueError(f"{text!r} is too long; an upload URL lives for at most 7d.")
-    return seconds
-
-
 FILE_ID_TYPE: CompanySetting[str] = CompanySetting(
     f"{API}.file-id-type",
     "number",
     "the JSON type of fileId in file-upload: number or string",
     settings.choice("number", "string"),
 )
-EXPIRES_IN: CompanySetting[int] = CompanySetting(
-    f"{API}.expires-in",
-    3600,
-    "how long an upload URL of file-upload may be used, such as 1h; at most 7d",
-    _life,
-    settings.spelled_duration,
-)
+EXPIRES_IN = settings.url_life(API, timedelta(hours=1))
 SETTINGS: tuple[CompanySetting[Any], ...] = (FILE_ID_TYPE, EXPIRES_IN)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -23,6 +22,7 @@ from starlette.responses import Response
 from loadingdock.core.errors import InvalidInput, NotFound
 from loadingdock.core.model.files import File
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.names import is_id
 from loadingdock.core.permissions import ADMIN
 from loadingdock.dialects.management.wire import Asked
 from loadingdock.web import idempotency
@@ -38,7 +38,6 @@ T = TypeVar("T")
 
 _SECURITY: list[dict[str, list[str]]] = [{"api-key": []}, {"bearer": []}, {"basic": []}]
 USER_ID = "user-id"
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _BODY_LIMIT = 64 * 1024
 
 
@@ -65,7 +64,7 @@ class Call:
         """The file of that id, if the caller may. Raises Forbidden, and NotFound for ids that are unknown, foreign,
         another end user's, or no ids at all."""
         self.permit_some(permission)
-        if not known_id(id):
+        if not is_id(id):
             raise NotFound
         file = await self.services.files.get(self.principal, id, deleted=deleted)
         if self.owner is not None and file.owner != self.owner:
@@ -82,11 +81,6 @@ class Call:
     async def once(self, content: str, act: Callable[[], Awaitable[Response]]) -> Response:
         """`act`, unless its answer is known under the request's idempotency key."""
         return await idempotency.once(self.services, self.principal, self.request, content.encode(), act)
-
-
-def known_id(id: str) -> bool:
-    """Whether it has the form of our ids; what has not need not be looked for."""
-    return _UUID.fullmatch(id) is not None
 
 
 async def call(request: Request) -> Call:

@@ -11,7 +11,8 @@ from starlette.responses import Response
 from loadingdock.core.callbacks import READ, REPLAY, masked
 from loadingdock.core.errors import NotFound
 from loadingdock.core.model.callbacks import Attempt, Callback, CallbackSecret, CallbackState
-from loadingdock.dialects.management.call import Administrator, Caller, PageQuery, known_id, paged, router, shows
+from loadingdock.core.names import is_id
+from loadingdock.dialects.management.call import Administrator, Caller, PageQuery, paged, router, shows
 from loadingdock.dialects.management.wire import Label, Listing, Shown, Time, answer
 
 routes = router("callbacks")
@@ -107,7 +108,7 @@ async def list_callbacks(caller: Caller, query: Annotated[CallbackQuery, Query()
 async def get_callback(caller: Caller, id: str) -> Response:
     """Needs `contacts:read`. Of an attempt the status and time are kept, never what the receiver said."""
     caller.permit(READ)
-    if not known_id(id):
+    if not is_id(id):
         raise NotFound("callback")
     callback, attempts = await caller.services.callbacks.get(caller.principal, id)
     shape = CallbackWithAttempts(
@@ -125,7 +126,7 @@ async def get_callback(caller: Caller, id: str) -> Response:
 async def replay(caller: Caller, id: str) -> Response:
     """Needs `contacts:load`. Under the `webhook-id` that it had, whatever became of it, and for three more days."""
     caller.permit(REPLAY)
-    if not known_id(id):
+    if not is_id(id):
         raise NotFound("callback")
 
     async def act() -> Response:

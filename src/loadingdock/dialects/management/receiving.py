@@ -25,7 +25,6 @@ from loadingdock.web.multipart import DEFAULT_LIMITS, FilePart, Form, receive_fo
 routes = router("files")
 
 _MULTIPART = "multipart/form-data"
-_UNDECLARED = frozenset({"", types.UNKNOWN, "application/x-www-form-urlencoded"})  # the last is curl's own default
 _PARAMETERS = ("name", "owner")
 
 
@@ -146,14 +145,13 @@ class _Incoming:
         caller = self._caller
         if owner is not None and not (0 < len(owner) <= 255 and owner.isprintable()):
             raise InvalidInput("owner must have 1 to 255 printable characters.", field="owner")
-        canonical = types.canonical(content_type)
         return self._uploads.declare(
             caller.principal,
             declaration(
                 caller.principal,
                 name,
                 caller.services.limits.max_body,
-                content_type=None if canonical in _UNDECLARED else canonical,
+                content_type=types.told(content_type),
                 size=size,
                 digests=self._digests,
                 owner=caller.owner_of(owner),

@@ -12,8 +12,9 @@ from loadingdock.core.errors import NotFound
 from loadingdock.core.model.blobs import Digest
 from loadingdock.core.model.files import File, Upload
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.names import is_id
 from loadingdock.core.uploads import Declaration
-from loadingdock.dialects.management.call import Caller, Read, body, known_id, reads, router, shows
+from loadingdock.dialects.management.call import Caller, Read, body, reads, router, shows
 from loadingdock.dialects.management.files import WRITE
 from loadingdock.dialects.management.shapes import CreatedUpload, Send, UploadShape
 from loadingdock.dialects.management.wire import API, PREFIX, NewUpload, answer
@@ -106,7 +107,7 @@ async def abort(caller: Caller, id: str) -> Response:
 
 async def _look(caller: Caller, id: str) -> tuple[Upload, File]:
     caller.permit(WRITE)
-    if not known_id(id):
+    if not is_id(id):
         raise NotFound("upload")
     upload, file = await caller.services.uploads.look(caller.principal.company.id, id)
     if caller.owner is not None and file.owner != caller.owner:

@@ -19,6 +19,7 @@ from loadingdock.core.errors import InvalidInput, NotFound
 from loadingdock.core.files import settled
 from loadingdock.core.model.files import File
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.names import is_id
 from loadingdock.core.ports.files import FileFilter
 from loadingdock.core.settings import RETENTION, TYPE_POLICY, life
 from loadingdock.core.uploads import Declaration
@@ -33,7 +34,6 @@ READ, WRITE = "files:read", "files:write"
 UNKEPT = timedelta(hours=24)  # the life of a file with persist=false
 LARGEST_PAGE = 100
 
-_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _SWITCH = {"true": True, "1": True, "false": False, "0": False}
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
@@ -119,7 +119,7 @@ class Routes:
     async def _file(self, request: Request, call: Call) -> File:
         """Raises NotFound for an id that is none, is unknown, or belongs to someone else."""
         id = request.path_params["file_id"]
-        if not _UUID.fullmatch(id):
+        if not is_id(id):
             raise NotFound
         file = await self._services.files.get(call.principal, id)
         if file.owner != call.user:

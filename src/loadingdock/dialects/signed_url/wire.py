@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -28,7 +28,6 @@ API = "signed-url"
 PREFIX = "/v1/files"
 CHALLENGE = 'ApiKey realm="Loadingdock"'  # RFC 9110 11.6.1 wants one with a 401; no registered scheme has this header
 
-_LONGEST = 7 * 86_400  # seconds; more is no valid Signature V4 URL
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*/[a-z0-9][a-z0-9!#$&^_.+-]*", re.ASCII)
 
 
@@ -40,13 +39,6 @@ def _types(text: str) -> list[str]:
     if not words:
         raise ValueError("Name at least one MIME type, such as application/pdf.")
     return list(dict.fromkeys(words))
-
-
-def _life(text: str) -> int:
-    seconds = settings.duration(text)
-    if seconds > _LONGEST:
-        raise ValueError(f"{text!r} is too long; an upload URL lives for at most 7d.")
-    return seconds
 
 
 MAX_SIZE: CompanySetting[int] = CompanySetting(
@@ -63,13 +55,7 @@ ALLOWED_TYPES: CompanySetting[list[str]] = CompanySetting(
     _types,
     settings.spelled_words,
 )
-EXPIRES_IN: CompanySetting[int] = CompanySetting(
-    f"{API}.expires-in",
-    600,
-    "how long an upload URL of signed-url may be used, such as 10m; at most 7d",
-    _life,
-    settings.spelled_duration,
-)
+EXPIRES_IN = settings.url_life(API, timedelta(minutes=10))
 SETTINGS: tuple[CompanySetting[Any], ...] = (MAX_SIZE, ALLOWED_TYPES, EXPIRES_IN)
 
 
