@@ -11,6 +11,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -32,6 +33,15 @@ def _duration(value: object) -> object:
     if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
         return timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
     return value
+
+
+def _has_a_place(url: str) -> bool:
+    """Whether its host and its port can be such."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration)]
@@ -192,7 +202,7 @@ class Settings(BaseSettings):
     @field_validator("store_endpoint", "store_public_endpoint")
     @classmethod
     def _whole_endpoint(cls, value: str | None) -> str | None:
-        if value is not None and not re.fullmatch(r"https?://[^/?#@]+/?", value):
+        if value is not None and not (re.fullmatch(r"https?://[^/?#@]+/?", value) and _has_a_place(value)):
             raise ValueError("give scheme, host and port alone, such as https://s3.example.com")
         return value and value.rstrip("/")
 

@@ -75,6 +75,9 @@ def test_what_is_scanned_and_stored_is_timed(own_service: Service) -> None:
     if "store_url" not in own_service.chosen:
         for action in ("commit", "read"):
             assert re.search(rf'loadingdock_store_seconds_count{{action="{action}"}} [1-9]', shown), action
+        assert re.search(r"loadingdock_store_free_bytes [1-9]", shown)
+    else:  # what nobody knows is not 0, which would mean that the disk is full
+        assert "loadingdock_store_free_bytes NaN" in shown
     assert 'loadingdock_scan_seconds_count{address="local"} 1.0' in shown
     if "database_url" in own_service.chosen:
         assert re.search(r"loadingdock_database_connections_most [1-9]", shown)

@@ -7,13 +7,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 import psycopg
 import pytest
 
 from loadingdock.adapters.records.postgres import PostgresRecords
 from loadingdock.adapters.records.postgres.connection import conninfo, where
-from loadingdock.adapters.records.postgres.schema import known_version
+from loadingdock.adapters.records.postgres.schema import known_version, skew
 from loadingdock.core.errors import Conflict, InvalidInput, Unavailable
 from loadingdock.core.model.companies import Usage
 from loadingdock.core.model.jobs import JobState
@@ -146,6 +147,13 @@ async def test_what_durability_needs_is_looked_at(postgres: Postgres, database: 
         finally:
             postgres.ask("ALTER SYSTEM RESET full_page_writes")
             postgres.ask("SELECT pg_reload_conf()")
+
+
+@pytest.mark.parametrize(("away", "said"), [(0, ""), (4, ""), (-4, ""), (90, "+90 s away"), (-6, "-6 s away")])
+def test_a_clock_that_would_take_leases_away_is_told(away: int, said: str) -> None:
+    found = skew(NOW, NOW + timedelta(seconds=away))
+    assert said in found
+    assert bool(found) == bool(said)
 
 
 @pytest.mark.security(28)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -209,8 +210,10 @@ async def test_ping_of_something_else(reply: bytes, make: Make) -> None:
         "clamd://user@host",
         "clamd:socket",
         "clamd://h:x",
+        "clamd://h:99999",
+        "clamd://[::1",
     ],
 )
 def test_addresses_that_are_none(address: str) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match=re.escape(repr(address))):  # of several it is said which
         ClamdScanner(address)

@@ -77,6 +77,8 @@ def test_secrets_do_not_show() -> None:
             "LOADINGDOCK_DATABASE_URL is wrong: write it like postgresql://",
         ),
         ("public_url", "files.example.com", "LOADINGDOCK_PUBLIC_URL is wrong: give the whole URL"),
+        ("store_endpoint", "http://127.0.0.1:99999", "LOADINGDOCK_STORE_ENDPOINT is wrong: give scheme, host and port"),
+        ("store_public_endpoint", "https://[::1", "LOADINGDOCK_STORE_PUBLIC_ENDPOINT is wrong: give scheme, host"),
         ("log_level", "opensesame", "LOADINGDOCK_LOG_LEVEL is wrong: input should be 'debug', 'info'"),
         ("trusted_proxies", "here", "LOADINGDOCK_TRUSTED_PROXIES is wrong"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from functools import cache
 
@@ -39,7 +40,12 @@ jobs_waiting = Gauge("loadingdock_jobs_waiting", "Jobs that are due and not runn
 jobs_running = Gauge("loadingdock_jobs_running", "Jobs under way.", registry=registry)
 jobs_dead = Gauge("loadingdock_jobs_dead", "Jobs given up; requeue them once their cause is gone.", registry=registry)
 job_age = Gauge("loadingdock_jobs_oldest_seconds", "How long the oldest due job has waited.", registry=registry)
-store_free = Gauge("loadingdock_store_free_bytes", "Room left for bytes.", registry=registry)
+store_free = Gauge(
+    "loadingdock_store_free_bytes",
+    "Room left for bytes in a folder; NaN in an S3 store, which does not say.",
+    registry=registry,
+)
+store_free.set(math.nan)  # not 0, which would have everybody out of bed
 store_seconds = Histogram(
     "loadingdock_store_seconds",
     "From a request to the store to the end of its answer, of reads to its beginning, by the action of S3. Of a"

@@ -172,7 +172,10 @@ async def _reply(connection: socket.socket) -> bytes:
 
 
 def _parse(address: str) -> str | tuple[str, int]:
-    url = urlsplit(address)
+    try:
+        url, port = urlsplit(address), urlsplit(address).port
+    except ValueError as error:  # it does not say of which address
+        raise ValueError(f"{address!r} is not clamd://host:port: {error}") from error
     if url.scheme != "clamd" or url.query or url.fragment or url.username:
         raise ValueError(f"{address!r} is not clamd://host:port or clamd:///path/to/socket")
     if not url.hostname:
@@ -181,4 +184,4 @@ def _parse(address: str) -> str | tuple[str, int]:
         return url.path
     if url.path not in ("", "/"):
         raise ValueError(f"{address!r} names both a host and a socket")
-    return url.hostname, url.port or 3310
+    return url.hostname, port or 3310

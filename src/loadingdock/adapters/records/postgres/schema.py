@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 import psycopg
 from psycopg import errors
@@ -24,6 +25,7 @@ _PATIENCE = 10.0  # seconds for a server that is starting as well
 # What a server says, in English, while it cannot serve yet or has too much to do; libpq hands no code of it on.
 _PASSING = re.compile("starting up|shutting down|recovery|too many|reserved")
 _OLDEST = 150_000  # PostgreSQL 15
+_SKEW = 5.0  # seconds: a quarter of what a lease is by default, and far more than a slow answer takes
 _MARK = "loadingdock_migrations"
 
 
@@ -116,6 +118,9 @@ async def examine(info: str, where: str) -> Examination:
             found.append(f"The database's encoding is {encoding}, not UTF8: it cannot hold every file name.")
         if standby:
             found.append("The server is a standby, which cannot write.")
+        (theirs,) = await _row(connection, "SELECT clock_timestamp()")
+        if off := skew(theirs, datetime.now(UTC)):
+            found.append(off)
         (failures,) = await _row(
             connection,
             "SELECT COALESCE(checksum_failures, 0) FROM pg_stat_database WHERE datname = current_database()",
@@ -126,6 +131,18 @@ async def examine(info: str, where: str) -> Examination:
             found.append(f"{failures} pages had a wrong checksum; the server's log names them.")
         found += await _broken_indexes(connection)
         return Examination(engine, tuple(found))
+
+
+def skew(theirs: object, ours: datetime) -> str:
+    """What is wrong with the clocks; empty if nothing is. The server stands for all other machines that work here."""
+    assert isinstance(theirs, datetime)
+    seconds = (ours - theirs).total_seconds()
+    if abs(seconds) <= _SKEW:
+        return ""
+    return (
+        f"This machine's clock is {seconds:+.0f} s away from the server's; set both with NTP: a worker takes another's"
+        " job when by its own clock the lease has run out."
+    )
 
 
 async def _broken_indexes(connection: Connection) -> list[str]:
