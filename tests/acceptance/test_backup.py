@@ -7,10 +7,11 @@ import itertools
 import os
 import re
 import shutil
+import sqlite3
 import stat
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -32,10 +33,12 @@ from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.jobs import JobQueue
 from loadingdock.core.ports.records import Records
 from loadingdock.core.processing import Processing, Tools
-from loadingdock.core.uploads import Declaration
+from loadingdock.core.receiving import Declaration
 from loadingdock.settings import Settings
+from tests.acceptance.importing import GOOD, counts
 from tests.acceptance.operator import Operator, Said
 from tests.acceptance.test_fsck import House, Later, flip, house_in
+from tests.acceptance.test_import_commands import Typist
 from tests.papers import ROOT
 
 pytestmark = pytest.mark.embedded
@@ -156,12 +159,12 @@ async def test_only_new_bytes_are_copied_and_old_ones_go(house: House, vault: Va
 async def test_an_upload_under_way_begins_again(house: House, vault: Vault) -> None:
     principal, declaration = operator(house.company), Declaration("test", "big.txt", 1 << 20, keep=None, size=20)
     uploads = house.system.services.uploads
-    file, upload = await uploads.initiate(principal, declaration, expires_in=timedelta(hours=1))
+    file, upload = await promises.initiate(principal, declaration, expires_in=timedelta(hours=1))
 
     async def half() -> AsyncIterator[list[bytes]]:
         yield [b"ten bytes "]
 
-    await uploads.append(principal, upload, file, declaration, half(), offset=0, last=False)
+    await appending.append(principal, upload, file, declaration, half(), offset=0, last=False)
     await vault.backs_up()
     await vault.restores()
     assert files(vault.back / FILES / "staging") == []
@@ -451,10 +454,54 @@ async def test_a_table_that_was_declared_after_the_moment_is_none_of_the_backup(
     known = await contacts.create(admin, "known", [Column("NAME")])
     await contacts.create(admin, 'later"', [Column("NAME", unique=True)])
     folder = house.system.settings.data / CONTACTS
-    (kept,) = copies(folder, tmp_path, "0" * 8, lambda _: {known.number})
+    (kept,) = copies(folder, tmp_path, "0" * 8, lambda _: {known.number}, 0)
     there = SqliteContacts(tmp_path / "there")
     (tmp_path / "there").mkdir()
     kept.rename(there.path(house.company.id))
     put_in_use(there.path(house.company.id))
     assert await there.examine(house.company.id, [known]) == ()
     await there.close()
+
+
+@pytest.fixture
+def typist(tmp_path: Path) -> Typist:
+    """Who loads contacts where no server runs."""
+    typist = Typist(tmp_path / "data", tmp_path, "acme")
+    typist.gets("company", "add", "acme")
+    typist.prepares()
+    return typist
+
+
+@pytest.mark.slow
+def test_an_import_is_undone_after_a_restore(typist: Typist, tmp_path: Path) -> None:
+    first = typist.loads(GOOD)
+    before = typist.rows()
+    changed = GOOD.replace("Anna", "Anna Maria") + "cleo@example.com;Cleo;01/03/2001\r\n"
+    second = typist.loads(changed, "--operation", "UPDINS")
+    assert counts(second) == (1, 1, 1, 0, 0)
+    for folder, undone in (("untouched", False), ("undone", True)):
+        if undone:
+            typist.gets("import", "undo", str(second["logID"]))
+        typist.gets("backup", str(tmp_path / "backup"))
+        back = Typist(tmp_path / folder, tmp_path, "acme")
+        back.gets("restore", str(tmp_path / "backup"))
+        if not undone:
+            assert len(back.rows()) == 3
+            found = back.gets("import", "undo", str(second["logID"]))
+            assert {**found["undone"], "at": ""} == {"at": "", "removed": 1, "restored": 1, "left": 0, "leftFile": None}
+        assert back.rows() == before
+        assert back.types("import", "undo", str(second["logID"])).code == 1
+        back.gets("import", "undo", str(first["logID"]))
+        assert back.rows() == []
+
+
+@pytest.mark.slow
+def test_an_import_after_the_moment_is_none_of_the_backup(typist: Typist, tmp_path: Path) -> None:
+    """Its number will be given to another one, which has not been done then."""
+    known = typist.loads(GOOD)["logID"]
+    typist.loads(GOOD.replace("Anna", "Anna Maria"), "--operation", "UPDINS")
+    (kept,) = copies(typist.data / CONTACTS, tmp_path, "0" * 8, lambda _: {1}, known)
+    with closing(sqlite3.connect(kept)) as database:
+        assert database.execute("SELECT number FROM _dock_loads").fetchall() == [(known,)]
+        names = {name for (name,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        assert names == {"_dock_tables", "_dock_loads", "customers", "sqlite_sequence"}

@@ -29,8 +29,10 @@ from loadingdock.core.model.files import State
 from loadingdock.core.moving import Seal
 from loadingdock.settings import Settings
 from loadingdock.testing.contacts.material import EVERY, ROWS, contacts_of, exported, filled
+from tests.acceptance.importing import GOOD, counts
 from tests.acceptance.operator import Operator, Said
 from tests.acceptance.test_fsck import House, flip, house_in
+from tests.acceptance.test_import_commands import Typist
 
 pytestmark = pytest.mark.embedded
 
@@ -158,6 +160,29 @@ async def test_contact_tables_go_too(ways: Ways) -> None:
         table = await moved.services.contacts.alter(admin, "Kunden", restored)
         assert await exported(moved.contacts, table) == list(contacts_of(ROWS))
         assert await moved.services.contacts.examine() == ()
+
+
+@pytest.mark.slow
+def test_an_import_is_undone_at_the_new_place(ways: Ways, tmp_path: Path) -> None:
+    there, back = Typist(ways.new, tmp_path, "acme"), Typist(tmp_path / "back", tmp_path, "acme")
+    typist = Typist(ways.old, tmp_path, "acme")
+    typist.gets("company", "add", "acme")
+    typist.prepares()
+    first = str(typist.loads(GOOD)["logID"])
+    before = typist.rows()
+    changed = GOOD.replace("Anna", "Anna Maria") + "cleo@example.com;Cleo;01/03/2001\r\n"
+    second = str(typist.loads(changed, "--operation", "UPDINS")["logID"])
+    assert "contacts: 3; imports that can be undone: 2\n" in typist.types(*ways.whole, "--dry-run").out
+    assert "imports that can be undone: 2, read back and compared\n" in typist.types(*ways.whole).out
+    assert len(there.rows()) == 3
+    assert counts(there.loads(changed, "--operation", "UPDINS")) == (0, 0, 3, 0, 0)
+    undone = there.gets("import", "undo", second)["undone"]
+    assert (undone["removed"], undone["restored"], undone["left"]) == (1, 1, 0)
+    assert there.rows() == before
+    home = ("--to-database", f"sqlite://{back.data / DATABASE}", "--to-store", str(back.data))
+    assert there.gets("move", *home)["undoable"] == 2
+    back.gets("import", "undo", first)
+    assert back.rows() == []
 
 
 @pytest.mark.slow

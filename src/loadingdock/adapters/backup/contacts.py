@@ -1,7 +1,8 @@
 """Contact tables, a file for each company, in a backup and out of it again.
 
 They are copied after the records' moment. What a table is by then the records learn from it when it is used; a table
-that was declared since is none of the backup's, and its number will be given to another one.
+that was declared since is none of the backup's, and its number will be given to another one. So will that of an import
+that was asked for since: what it has changed stays, but nothing is to say that it was done.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 import apsw
 
 from loadingdock.adapters.backup.folder import Damaged, sync
+from loadingdock.adapters.contacts.tables.former import LOADS, undoing
 from loadingdock.adapters.contacts.tables.sqlite_tongue import TONGUE, connect
 from loadingdock.adapters.contacts.tables.statements import TABLES
 from loadingdock.adapters.records.sqlite.connection import refusal
@@ -25,19 +27,19 @@ _KEPT = re.compile(r"contacts-[0-9a-f]{8}-([0-9]+)\.sqlite3")
 _PAGES = 1024  # at a time
 
 
-def copies(folder: Path, target: Path, id: str, known: Callable[[int], set[int]]) -> Iterator[Path]:
-    """Copies every company's file into the backup, durable when it is named here. `known`: the numbers of a company's
-    tables in the backup's records."""
+def copies(folder: Path, target: Path, id: str, known: Callable[[int], set[int]], last_import: int) -> Iterator[Path]:
+    """Copies every company's file into the backup, durable when it is named here. Of the backup's records, `known` are
+    the numbers of a company's tables, and `last_import` that of the last import."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         if match := _FILE.fullmatch(path.name):
             kept = target / f"contacts-{id}-{match[1]}.sqlite3"
             with _errors():
-                _copy(path, kept, known(int(match[1])))
+                _copy(path, kept, known(int(match[1])), last_import)
             sync(kept)
             yield kept
 
 
-def _copy(path: Path, kept: Path, known: set[int]) -> None:
+def _copy(path: Path, kept: Path, known: set[int], last_import: int) -> None:
     os.close(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     source, to = connect(path, readonly=True), apsw.Connection(str(kept), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
@@ -53,9 +55,18 @@ def _copy(path: Path, kept: Path, known: set[int]) -> None:
                 table = of_declared(str(text))
                 to.execute(f"DROP TABLE {TONGUE.home(table.company_id, table.code)}")
                 to.execute(f"DELETE FROM {TABLES} WHERE number = ?", (number,))  # noqa: S608 - ours
+        _forget(to, last_import)
     finally:
         to.close()
         source.close()
+
+
+def _forget(to: apsw.Connection, last_import: int) -> None:
+    """The loads of imports behind that one."""
+    if to.table_exists("main", LOADS):
+        for (number,) in to.execute(f"SELECT number FROM {LOADS} WHERE number > ?", (last_import,)).fetchall():  # noqa: S608 - ours
+            to.execute(f"DROP TABLE IF EXISTS {undoing(int(str(number)))}")
+            to.execute(f"DELETE FROM {LOADS} WHERE number = ?", (number,))  # noqa: S608 - ours
 
 
 def restored(name: str) -> str:

@@ -134,6 +134,11 @@ class Live:
         query = "SELECT number FROM main.contact_tables WHERE company_id = ?"
         return {int(str(number)) for (number,) in self._reading.execute(query, (company_id,))}
 
+    def last_import(self) -> int:
+        """Its number; 0 if there is none."""
+        ((last,),) = self._reading.execute("SELECT MAX(number) FROM main.imports").fetchall()
+        return int(str(last or 0))
+
     def lists(self, key: str) -> bool:
         """Whether the backup has it, and the moment's records point at it."""
         had = self._reading.execute("SELECT 1 FROM temp.had WHERE key = ?", (key,)).fetchone()

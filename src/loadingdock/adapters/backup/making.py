@@ -250,7 +250,7 @@ class _Making:
         database = self._target / manifests.database_name(id)
         self._records.copy(database)
         blobs, counts = self._list(self._target / manifests.list_name(id))
-        tables = list(copies(self._contacts, self._target, id, self._records.tables))
+        tables = list(copies(self._contacts, self._target, id, self._records.tables, self._records.last_import()))
         sync(self._target)
         manifest = Manifest(
             id=id,
