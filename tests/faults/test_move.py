@@ -21,7 +21,9 @@ from loadingdock.adapters.moving.postgres import PostgresDatabase
 from loadingdock.bootstrap import DATABASE
 from loadingdock.core.model.companies import Company
 from loadingdock.core.model.files import File
+from tests.acceptance.importing import GOOD
 from tests.acceptance.links import PARTIAL, Holder
+from tests.acceptance.test_import_commands import Typist
 from tests.desk import Desk, eventually
 from tests.engines.postgres import Postgres, postgres
 from tests.engines.seaweedfs import SECRET_KEY, SeaweedFS, seaweedfs
@@ -131,6 +133,34 @@ def begin(client: httpx.Client, url: str) -> str:
     answer = client.put(url, content=TEXT[:1000], headers={"Upload-Complete": "?0"})
     assert answer.status_code == 201, answer.text
     return answer.headers["location"]
+
+
+def test_imports_are_undone_at_the_engines_and_back(tmp_path: Path, postgres: Postgres, seaweedfs: SeaweedFS) -> None:
+    """One of two there, by way of the process that loads, and the other one when it is back."""
+    database, store = postgres.database(), seaweedfs.fresh_url()
+    settings = {"database_url": database, "store_url": store, **seaweedfs.settings}
+    here = Typist(tmp_path / "here", tmp_path, "acme")
+    there = Typist(tmp_path / "there", tmp_path, "acme", **settings)
+    back = Typist(tmp_path / "back", tmp_path, "acme")
+    here.gets("company", "add", "acme")
+    here.prepares()
+    first = str(here.loads(GOOD)["logID"])
+    before = here.rows()
+    changed = GOOD.replace("Anna", "Anna Maria") + "cleo@example.com;Cleo;01/03/2001\r\n"
+    second = str(here.loads(changed, "--operation", "UPDINS")["logID"])
+    words = [word for name, value in seaweedfs.settings.items() for word in ("--to", f"{name}={value}")]
+    report = here.gets("move", "--to-database", database, "--to-store", store, *words)
+    assert (report["done"], report["contacts"], report["undoable"]) == (True, 3, 2)
+    undone = there.gets("import", "undo", second)["undone"]
+    assert (undone["removed"], undone["restored"], undone["left"]) == (1, 1, 0)
+    assert there.rows() == before
+    third = str(there.loads(changed, "--operation", "UPDINS")["logID"])
+    report = there.gets("move", "--to-database", f"sqlite://{back.data / DATABASE}", "--to-store", str(back.data))
+    assert (report["done"], report["contacts"], report["undoable"]) == (True, 3, 2)
+    assert back.gets("import", "show", second)["undone"] == undone
+    for number in (third, first):
+        assert back.gets("import", "undo", number)["undone"]["left"] == 0
+    assert back.rows() == []
 
 
 async def test_to_engines_and_back(service: Moving, tmp_path: Path, postgres: Postgres, seaweedfs: SeaweedFS) -> None:

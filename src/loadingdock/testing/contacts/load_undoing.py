@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import aclosing
 from dataclasses import replace
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ import pytest
 from loadingdock.core.errors import NotFound
 from loadingdock.core.loading import ContactLoader, Counts, Operation, Undone
 from loadingdock.core.model.contacts import MOST_COLUMNS, Column, Kind
-from loadingdock.core.ports.contacts import ContactStore
+from loadingdock.core.ports.contacts import ContactStore, Piece
 from loadingdock.testing.contacts.load_material import Run, Runs, a_load
 from loadingdock.testing.contacts.material import EVERY, ROWS, a_table, exported, filled
 
@@ -165,6 +166,21 @@ class UndoingContract(Runs):
         assert await asyncio.to_thread(loader.undo, copy, load.number) == Undone(1, 5, ())
         assert await exported(contacts, copy) == list(put)
         assert (await contacts.undoable(copy), await contacts.undoable(table)) == (0, 1)
+
+    async def test_a_copy_is_of_one_moment(self, contacts: ContactStore, run: Run) -> None:
+        """What is committed meanwhile is in it neither as contacts nor as a load."""
+        table = a_table(Column("A"), Column("B"), key=("A",))
+        put = await filled(contacts, table, [("a", "old")])
+        await run(a_load(table, Operation.UPDINS, ["A", "B"], ["A"]), [("a", "new")])
+        whole = [piece async for piece in contacts.copy(table)]
+        (known,) = whole[1].loads
+        async with aclosing(contacts.copy(table)) as pieces:
+            begun = await anext(pieces)
+            await contacts.put(table, [replace(put[0], row=7, values=("b", None))])
+            await contacts.keep(table, Piece(loads=(replace(known, number=known.number + 1_000, changed="[]"),)))
+            assert [begun, *[piece async for piece in pieces]] == whole
+        later = [piece async for piece in contacts.copy(table)]
+        assert (len(later[0].contacts), len(later[1].loads)) == (2, 2)
 
     async def test_forgotten_it_cannot_be_undone(self, contacts: ContactStore, run: Run, loader: ContactLoader) -> None:
         table = a_table()
