@@ -158,26 +158,26 @@ async def test_only_new_bytes_are_copied_and_old_ones_go(house: House, vault: Va
 
 async def test_an_upload_under_way_begins_again(house: House, vault: Vault) -> None:
     principal, declaration = operator(house.company), Declaration("test", "big.txt", 1 << 20, keep=None, size=20)
-    uploads = house.system.services.uploads
-    file, upload = await promises.initiate(principal, declaration, expires_in=timedelta(hours=1))
+    services = house.system.services
+    file, upload = await services.promises.initiate(principal, declaration, expires_in=timedelta(hours=1))
 
     async def half() -> AsyncIterator[list[bytes]]:
         yield [b"ten bytes "]
 
-    await appending.append(principal, upload, file, declaration, half(), offset=0, last=False)
+    await services.appending.append(principal, upload, file, declaration, half(), offset=0, last=False)
     await vault.backs_up()
     await vault.restores()
     assert files(vault.back / FILES / "staging") == []
     await same(house, vault.back)
     async with house_in_again(vault.back) as back:
-        again = back.system.services.uploads
-        upload, file = await again.find(house.company.id, upload.id)
+        again = back.system.services
+        upload, file = await again.promises.find(house.company.id, upload.id)
         assert upload.offset == 0
 
         async def whole() -> AsyncIterator[list[bytes]]:
             yield [b"ten bytes ", b"and again."]
 
-        _, file = await again.append(principal, upload, file, declaration, whole(), offset=0, last=True)
+        _, file = await again.appending.append(principal, upload, file, declaration, whole(), offset=0, last=True)
         assert file.version.size == 20
 
 

@@ -24,7 +24,7 @@ from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.files import FileFilter
 from loadingdock.core.ports.records import Unit
-from loadingdock.core.uploads import Declaration
+from loadingdock.core.receiving import Declaration
 from loadingdock.settings import Settings
 from tests.acceptance.operator import Operator
 

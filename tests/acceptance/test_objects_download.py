@@ -11,7 +11,7 @@ import pytest
 
 from loadingdock.core.administration import operator
 from loadingdock.core.model.files import File, State
-from loadingdock.core.uploads import Declaration
+from loadingdock.core.receiving import Declaration
 from tests import samples
 from tests.acceptance.links import Holder, code, raw
 from tests.curl import curl

@@ -18,7 +18,7 @@ from botocore.session import Session
 
 from loadingdock.core.administration import operator
 from loadingdock.core.model.files import Acl, File, State
-from loadingdock.core.uploads import Declaration
+from loadingdock.core.receiving import Declaration
 from tests import samples
 from tests.acceptance.links import Holder, Promise, code, raw
 from tests.curl import curl
@@ -269,7 +269,7 @@ def test_a_longer_signature_does_not_prolong_the_promise(service: Service, clien
     holder = Holder(service, signed_url__expires_in="1s")
     promise = holder.promise(client)
     end = holder.desk.ask(
-        lambda services: services.uploads.look(holder.company.id, promise.target.split("/")[3].partition("?")[0])
+        lambda services: services.promises.look(holder.company.id, promise.target.split("/")[3].partition("?")[0])
     )[0].expires_at
     service.until(lambda: datetime.now(UTC) > end)
     answer = client.put(holder.aws_url("PUT", promise, expires=600), content=HELLO)

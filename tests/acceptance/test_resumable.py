@@ -438,7 +438,7 @@ def test_empty_appends_do_not_keep_an_upload_alive(make_service: Callable[..., S
 
 def end_of(holder: Holder, promise: Promise) -> datetime:
     upload_id = promise.target.split("/")[3].partition("?")[0]
-    upload, _ = holder.desk.ask(lambda services: services.uploads.look(holder.company.id, upload_id))
+    upload, _ = holder.desk.ask(lambda services: services.promises.look(holder.company.id, upload_id))
     return upload.expires_at
 
 

@@ -27,8 +27,8 @@ from loadingdock.core.errors import (
 )
 from loadingdock.core.model.files import File, State, Upload
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.turns import Turns
-from loadingdock.core.uploads import Declaration
 from loadingdock.settings import Settings
 from loadingdock.web.services import Services
 
@@ -40,7 +40,7 @@ class Dock:
 
     async def promise(self, **declared: object) -> tuple[Upload, File]:
         declaration = Declaration(api="test", name="note.txt", max_size=1000, **declared)  # type: ignore[arg-type]  # by the tests
-        file, upload = await self.services.uploads.initiate(
+        file, upload = await self.services.promises.initiate(
             self.principal, declaration, expires_in=timedelta(minutes=5)
         )
         return upload, file
@@ -48,14 +48,14 @@ class Dock:
     async def append(
         self, upload: Upload, file: File, *pieces: bytes | Exception, offset: int | None = None, last: bool = False
     ) -> tuple[Upload, File]:
-        declaration = self.services.uploads.declaration_of(upload, file, content_type=None)
+        declaration = self.services.promises.declaration_of(upload, file, content_type=None)
         at = upload.offset if offset is None else offset
-        return await self.services.uploads.append(
+        return await self.services.appending.append(
             self.principal, upload, file, declaration, body(*pieces), offset=at, last=last
         )
 
     async def now(self, upload: Upload) -> Upload:
-        found, _ = await self.services.uploads.look(self.principal.company.id, upload.id)
+        found, _ = await self.services.promises.look(self.principal.company.id, upload.id)
         return found
 
     async def content(self, file: File) -> bytes:
@@ -154,14 +154,14 @@ async def test_one_appends_at_a_time_and_may_be_ended(dock: Dock) -> None:
         await silent.wait()
         yield [b"never"]
 
-    declaration = dock.services.uploads.declaration_of(upload, file, content_type=None)
+    declaration = dock.services.promises.declaration_of(upload, file, content_type=None)
     first = asyncio.create_task(
-        dock.services.uploads.append(dock.principal, upload, file, declaration, hanging(), offset=0, last=True)
+        dock.services.appending.append(dock.principal, upload, file, declaration, hanging(), offset=0, last=True)
     )
     await started.wait()
     with pytest.raises(Conflict):
         await dock.append(upload, file, b"twin")
-    await dock.services.uploads.interrupt(upload)
+    await dock.services.appending.interrupt(upload)
     with pytest.raises(Conflict):
         await first
     upload = await dock.now(upload)
@@ -182,8 +182,8 @@ async def test_a_turn_that_ends_by_itself_is_not_cut() -> None:
 async def test_a_whole_put_wins_over_an_append_under_way(dock: Dock) -> None:
     upload, file = await dock.promise()
     upload, _ = await dock.append(upload, file, b"begun")
-    declaration = dock.services.uploads.declaration_of(upload, file, content_type=None)
-    done = await dock.services.uploads.fulfil(dock.principal, upload, file, declaration, body(b"whole"))
+    declaration = dock.services.promises.declaration_of(upload, file, content_type=None)
+    done = await dock.services.promises.fulfil(dock.principal, upload, file, declaration, body(b"whole"))
     with pytest.raises(AlreadyUploaded):
         await dock.append(upload, file, b"more", last=True)
     assert await dock.content(done) == b"whole"
@@ -192,7 +192,7 @@ async def test_a_whole_put_wins_over_an_append_under_way(dock: Dock) -> None:
 
 async def test_a_file_deleted_while_its_bytes_came_stays_deleted(dock: Dock) -> None:
     upload, file = await dock.promise()
-    declaration = dock.services.uploads.declaration_of(upload, file, content_type=None)
+    declaration = dock.services.promises.declaration_of(upload, file, content_type=None)
 
     async def slow() -> AsyncIterator[Sequence[bytes]]:
         yield [b"too "]
@@ -200,7 +200,7 @@ async def test_a_file_deleted_while_its_bytes_came_stays_deleted(dock: Dock) -> 
         yield [b"late"]
 
     with pytest.raises(NotFound):
-        await dock.services.uploads.fulfil(dock.principal, upload, file, declaration, slow())
+        await dock.services.promises.fulfil(dock.principal, upload, file, declaration, slow())
     gone = await dock.services.files.get(dock.principal, file.id, deleted=True)
     assert gone.state is State.DELETED
     assert await dock.keys() == set()
@@ -208,20 +208,20 @@ async def test_a_file_deleted_while_its_bytes_came_stays_deleted(dock: Dock) -> 
 
 async def test_a_file_renamed_while_its_bytes_came_keeps_its_new_name(dock: Dock) -> None:
     upload, file = await dock.promise()
-    declaration = dock.services.uploads.declaration_of(upload, file, content_type=None)
+    declaration = dock.services.promises.declaration_of(upload, file, content_type=None)
 
     async def slow() -> AsyncIterator[Sequence[bytes]]:
         await dock.services.files.rename(dock.principal, file, "renamed.txt")
         yield [b"hello"]
 
-    done = await dock.services.uploads.fulfil(dock.principal, upload, file, declaration, slow())
+    done = await dock.services.promises.fulfil(dock.principal, upload, file, declaration, slow())
     assert done.name == "renamed.txt"
 
 
 async def test_taken_back_it_takes_nothing_more(dock: Dock) -> None:
     upload, file = await dock.promise()
     upload, _ = await dock.append(upload, file, b"begun")
-    await dock.services.uploads.abort(dock.principal, upload)
+    await dock.services.promises.abort(dock.principal, upload)
     with pytest.raises(NotFound):
         await dock.append(upload, file, b"more")
     assert await dock.keys() == set()

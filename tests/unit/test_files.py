@@ -18,7 +18,7 @@ from loadingdock.core.model.companies import Usage
 from loadingdock.core.model.files import File, State
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.ports.records import Unit
-from loadingdock.core.uploads import Declaration
+from loadingdock.core.receiving import Declaration
 from loadingdock.settings import Settings
 from loadingdock.web.services import Services
 

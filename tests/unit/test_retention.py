@@ -16,14 +16,17 @@ from loadingdock.adapters.records.sqlite import SqliteRecords
 from loadingdock.adapters.types import MagicDetector
 from loadingdock.core import settings
 from loadingdock.core.administration import operator
+from loadingdock.core.appending import Appending
 from loadingdock.core.errors import ClientGone, Gone, LinkExpired, NotFound
 from loadingdock.core.files import Files
 from loadingdock.core.model.companies import Company, Usage
 from loadingdock.core.model.files import File, State, Upload
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.ports.records import Unit
+from loadingdock.core.promises import Promises
 from loadingdock.core.receiving import Batches, Declaration
 from loadingdock.core.retention import Lifetimes, Retention
+from loadingdock.core.turns import Turns
 from loadingdock.core.uploads import Uploads
 from loadingdock.dialects.conversation_files import wire
 from loadingdock.dialects.signed_url import routes
@@ -40,6 +43,8 @@ class House:
     blobs: LocalBlobs
     clock: SetClock
     uploads: Uploads
+    promises: Promises
+    appending: Appending
     files: Files
     retention: Retention
     who: Principal
@@ -57,10 +62,10 @@ class House:
         return await self.files.get(self.who, file.id)
 
     async def promise(self, *, keep: timedelta | None = None) -> tuple[File, Upload]:
-        return await self.uploads.initiate(self.who, declaration(keep=keep), expires_in=timedelta(minutes=10))
+        return await self.promises.initiate(self.who, declaration(keep=keep), expires_in=timedelta(minutes=10))
 
     async def held(self, upload: Upload) -> bool:
-        found, _ = await self.uploads.look(self.who.company.id, upload.id)
+        found, _ = await self.promises.look(self.who.company.id, upload.id)
         return found.held_until is not None
 
     async def now(self, file: File) -> File:
@@ -111,11 +116,15 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
         return await unit.companies.add("acme", "Acme", 4711, clock.now())
 
     company = await records.write(None, add)
+    uploads, turns = Uploads(records, blobs, MagicDetector(), clock), Turns()
+    promises = Promises(uploads, turns, records, blobs, clock)
     yield House(
         records,
         blobs,
         clock,
-        Uploads(records, blobs, MagicDetector(), clock),
+        uploads,
+        promises,
+        Appending(promises, turns, records, blobs, MagicDetector(), clock),
         Files(records, blobs, clock),
         Retention(records, blobs, clock, Lifetimes(orphan_grace=GRACE)),
         operator(company),
@@ -168,7 +177,7 @@ async def test_a_life_can_be_made_longer(house: House) -> None:
 async def test_the_life_of_a_promised_file_begins_with_its_bytes(house: House) -> None:
     file, upload = await house.promise(keep=DAY)
     house.clock.advance(timedelta(minutes=9))
-    await house.uploads.fulfil(house.who, upload, file, declaration(keep=DAY), batches(b"hello"))
+    await house.promises.fulfil(house.who, upload, file, declaration(keep=DAY), batches(b"hello"))
     assert (await house.now(file)).expires_at == house.clock.now() + DAY
 
 
@@ -216,12 +225,12 @@ async def test_a_promise_that_is_not_kept_ends(house: House) -> None:
     assert await house.retention.abandon_uploads() == 0
     house.clock.advance(timedelta(seconds=1))
     with pytest.raises(LinkExpired):
-        await house.uploads.find(house.who.company.id, upload.id)
+        await house.promises.find(house.who.company.id, upload.id)
     assert await house.retention.abandon_uploads() == 1
     assert (await house.now(file)).state is State.EXPIRED
     assert ("upload.abandon", file.id) in await house.deeds()
     with pytest.raises(NotFound):
-        await house.uploads.find(house.who.company.id, upload.id)
+        await house.promises.find(house.who.company.id, upload.id)
     assert await house.retention.abandon_uploads() == 0
 
 
@@ -238,7 +247,7 @@ async def test_a_request_under_way_may_end_after_its_time(house: House) -> None:
         assert await house.retention.abandon_uploads() == 0
         yield [b"second"]
 
-    done = await house.uploads.fulfil(house.who, upload, file, declaration(), slowly())
+    done = await house.promises.fulfil(house.who, upload, file, declaration(), slowly())
     assert (done.state, done.version.size) == (State.RECEIVED, 12)
     assert not await house.held(upload)
 
@@ -246,7 +255,7 @@ async def test_a_request_under_way_may_end_after_its_time(house: House) -> None:
 async def test_what_came_of_an_abandoned_upload_goes(house: House) -> None:
     file, upload = await house.promise()
     with pytest.raises(ClientGone):
-        await house.uploads.append(
+        await house.appending.append(
             house.who, upload, file, declaration(), broken_off(b"half of it"), offset=0, last=True
         )
     assert len(await house.keys()) == 1
@@ -263,7 +272,9 @@ async def test_orphans_go_after_the_grace_and_nothing_else_does(house: House) ->
     file = await house.receive(b"kept")
     promised, upload = await house.promise()
     with pytest.raises(ClientGone):
-        await house.uploads.append(house.who, upload, promised, declaration(), broken_off(b"half"), offset=0, last=True)
+        await house.appending.append(
+            house.who, upload, promised, declaration(), broken_off(b"half"), offset=0, last=True
+        )
     known = await house.keys()
     async with house.blobs.writer() as writer:  # as if the process had died before the commit of the record
         await writer.write([b"orphan"])

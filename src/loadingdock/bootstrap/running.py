@@ -33,6 +33,7 @@ from loadingdock.bootstrap.engines import (
 from loadingdock.core import settings as company_settings
 from loadingdock.core.access import Access, AccessSettings
 from loadingdock.core.administration import Administration
+from loadingdock.core.appending import Appending
 from loadingdock.core.arrivals import JOB, Arrivals, Notices
 from loadingdock.core.callbacks import JOB as CALLBACK
 from loadingdock.core.callbacks import Callbacks
@@ -53,7 +54,9 @@ from loadingdock.core.ports.jobs import JobQueue
 from loadingdock.core.ports.processing import Scanner, TextExtractor, TypeDetector
 from loadingdock.core.ports.records import Records
 from loadingdock.core.processing import Processing, Tools
+from loadingdock.core.promises import Promises
 from loadingdock.core.retention import Lifetimes, Retention
+from loadingdock.core.turns import Turns
 from loadingdock.core.uploads import Uploads
 from loadingdock.settings import Settings
 from loadingdock.web import metrics
@@ -105,7 +108,7 @@ class System:
         }
         arrivals: tuple[Schedule, ...] = ()  # looked for before uploads are abandoned
         if self.inbox is not None and self.services.notices is not None:
-            handlers[JOB] = Arrivals(self.records, self.inbox, self.services.uploads, clock).run
+            handlers[JOB] = Arrivals(self.records, self.inbox, self.services.promises, clock).run
             arrivals = (Schedule("arrivals", every, self.services.notices.sweep),)
         return Worker(
             self.queue,
@@ -189,10 +192,14 @@ async def system(settings: Settings) -> AsyncIterator[System]:
         callbacks = Callbacks(records, sender, clock)
         directory = Contacts(records, contacts, clock, readable=formats.compiled)
         queue = ImportQueue(callbacks, links)
+        uploads, turns = Uploads(records, blobs, detector, clock), Turns()
+        promises = Promises(uploads, turns, records, blobs, clock, asked_after)
         services = Services(
             access=access,
             administration=administration,
-            uploads=Uploads(records, blobs, detector, clock, asked_after),
+            uploads=uploads,
+            promises=promises,
+            appending=Appending(promises, turns, records, blobs, detector, clock),
             files=files,
             links=links,
             callbacks=callbacks,

@@ -26,7 +26,7 @@ from loadingdock.core.model.files import File
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.model.imports import Asked, Import
 from loadingdock.core.ports.records import Unit
-from loadingdock.core.uploads import Declaration
+from loadingdock.core.receiving import Declaration
 
 _PIECE = 1 << 20  # bytes read at once
 _PATIENCE = 0.5  # seconds in which a worker that runs somewhere has begun

@@ -33,7 +33,7 @@ from loadingdock.core.model.jobs import Job
 from loadingdock.core.ports.blobs import Arrived, Inbox
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.records import Records, Unit
-from loadingdock.core.uploads import Uploads
+from loadingdock.core.promises import Promises
 
 JOB = "arrive"
 _NAME = re.compile(r"(?:^|/)([1-9][0-9]{0,17})/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$", re.ASCII)
@@ -119,10 +119,10 @@ class Notices:
 class Arrivals:
     """Who takes them in."""
 
-    def __init__(self, records: Records, inbox: Inbox, uploads: Uploads, clock: Clock) -> None:
+    def __init__(self, records: Records, inbox: Inbox, promises: Promises, clock: Clock) -> None:
         self._records = records
         self._inbox = inbox
-        self._uploads = uploads
+        self._promises = promises
         self._clock = clock
 
     async def run(self, job: Job) -> None:
@@ -142,7 +142,7 @@ class Arrivals:
             try:
                 await self._take_in(principal, upload, file, arrived)
             except _RULES as error:
-                await self._uploads.refuse(principal, upload, error.message)
+                await self._promises.refuse(principal, upload, error.message)
             except (Conflict, NotFound, Gone):
                 pass  # completed, taken back or over meanwhile: nobody waits for these bytes any more
         await self._inbox.remove(name_of(upload))
@@ -153,14 +153,14 @@ class Arrivals:
             raise LengthMismatch(declared=upload.size, received=arrived.size)
         if arrived.size > upload.max_size:
             raise TooLarge(limit=upload.max_size, received=arrived.size)
-        declaration = self._uploads.declaration_of(
+        declaration = self._promises.declaration_of(
             upload,
             file,
             content_type=arrived.content_type,
             strict_type=principal.company.get(settings.TYPE_POLICY) == "strict",
         )
         async with aclosing(self._batches(name_of(upload))) as body:
-            await self._uploads.fulfil(principal, upload, file, declaration, body)
+            await self._promises.fulfil(principal, upload, file, declaration, body)
 
     async def _batches(self, name: str) -> AsyncGenerator[list[bytes], None]:
         async with aclosing(self._inbox.read(name)) as pieces:

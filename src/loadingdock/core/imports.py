@@ -13,7 +13,7 @@ from loadingdock.core import loading, publication
 from loadingdock.core.audit import entry
 from loadingdock.core.callbacks import Callbacks
 from loadingdock.core.contacts import Contacts
-from loadingdock.core.errors import Conflict, DockError, NotFound, Unavailable
+from loadingdock.core.errors import Conflict, NotFound
 from loadingdock.core.files import Files, require_readable
 from loadingdock.core.importqueue import LOAD, READ, UNREAD, ImportQueue, subject, tell
 from loadingdock.core.loading import Load, Operation
@@ -25,7 +25,7 @@ from loadingdock.core.model.identity import Principal
 from loadingdock.core.model.imports import APPLIED, Asked, Import, ImportState, Outcome, RowReport
 from loadingdock.core.model.pages import Page
 from loadingdock.core.permissions import holds, permit
-from loadingdock.core.pointing import remove
+from loadingdock.core.pointing import kept_if_committed, remove
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.imports import ContactImporter
@@ -92,7 +92,7 @@ class Imports:
         """Bytes just received become a file, and are to be imported, in one commit. Raises InvalidInput, its field a
         name of `Asked`, "callback" or "file"; then the bytes are gone, as they are with every refusal."""
         permit(principal, LOAD)
-        try:
+        async with kept_if_committed(self._blobs, blob):
             fresh = await self._prepared(
                 principal, table, asked, blob.key, declaration.name, blob.size, callback_url=callback_url
             )
@@ -109,11 +109,6 @@ class Imports:
                 return added
 
             return await self._records.write(principal.company.id, work)
-        except Unavailable:
-            raise  # the commit may have happened: the bytes stay, and the sweep takes them if it did not
-        except DockError:
-            await remove(self._blobs, [blob.key])
-            raise
 
     async def submit_file(
         self,

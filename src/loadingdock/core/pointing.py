@@ -4,10 +4,11 @@ left over is bytes that nothing points at, and the sweep takes those."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
-from loadingdock.core.errors import Unavailable
+from loadingdock.core.errors import DockError, Unavailable
+from loadingdock.core.model.blobs import BlobRef
 from loadingdock.core.model.files import Version
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.records import Records, Unit
@@ -17,6 +18,18 @@ async def remove(blobs: BlobStore, keys: Collection[str]) -> None:
     """Bytes that no record points at any more. The deed is done already; what stays, the sweep takes."""
     with suppress(Unavailable):
         await blobs.delete(*keys)
+
+
+@asynccontextmanager
+async def kept_if_committed(blobs: BlobStore, blob: BlobRef) -> AsyncIterator[None]:
+    """Around the commit of the record that is to point at the bytes: with a refusal they go."""
+    try:
+        yield
+    except Unavailable:
+        raise  # the commit may have happened: the bytes stay, and the sweep takes them if it did not
+    except DockError:
+        await remove(blobs, [blob.key])
+        raise
 
 
 async def pointing(records: Records, limit: int) -> AsyncIterator[tuple[Version, ...]]:

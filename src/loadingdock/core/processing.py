@@ -32,7 +32,7 @@ from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.jobs import JobQueue
 from loadingdock.core.ports.processing import Scanner, TextExtractor, TypeDetector
 from loadingdock.core.ports.records import Records, Unit
-from loadingdock.core.uploads import Declaration, check_type
+from loadingdock.core.receiving import Declaration, check_type
 
 EXTRACTABLE = frozenset(
     {

@@ -14,8 +14,8 @@ from starlette.requests import Request
 from loadingdock.core.errors import DockError, InvalidInput
 from loadingdock.core.model.blobs import BlobRef, Digest
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.settings import MAX_SIZE
-from loadingdock.core.uploads import Declaration
 from loadingdock.web.body import Body
 from loadingdock.web.digests import claimed_digests
 from loadingdock.web.multipart import DEFAULT_LIMITS, FilePart, Form, receive_form

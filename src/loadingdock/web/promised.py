@@ -31,8 +31,8 @@ from loadingdock.core.errors import (
 from loadingdock.core.links import Link, attempt
 from loadingdock.core.model.blobs import Digest
 from loadingdock.core.model.files import File, Upload
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.settings import TYPE_POLICY
-from loadingdock.core.uploads import Declaration
 from loadingdock.web import resumable, s3
 from loadingdock.web.body import Body
 from loadingdock.web.digests import claimed_digests
@@ -49,12 +49,13 @@ class Promised:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._uploads = services.uploads
+        self._promises = services.promises
+        self._appending = services.appending
         self._pace = services.limits.pace
 
     async def put(self, request: Request, link: Link, upload_id: str) -> Response:
         fields = Fields.of(request.headers)
-        upload, file = await self._uploads.find(link.principal.company.id, upload_id)
+        upload, file = await self._promises.find(link.principal.company.id, upload_id)
         upload = replace(upload, size=link.length)  # what an earlier attempt said of its length is over with it
         body = self._body(request)
         if fields.complete is False:
@@ -64,7 +65,7 @@ class Promised:
             link, upload, file, request.headers.get("content-type"), claimed_digests(request.headers)
         )
         with _marked(request, fields):
-            file = await self._uploads.fulfil(link.principal, upload, file, declaration, body.batches())
+            file = await self._promises.fulfil(link.principal, upload, file, declaration, body.batches())
         return _completed(request, file, fields)
 
     async def _begin(
@@ -74,8 +75,8 @@ class Promised:
         size = length_of(upload, fields, offset=0, content=body.declared, last=False)
         whole = claimed_digests(request.headers, of_content=False)
         declaration = self._declaration(link, replace(upload, size=size), file, request.headers.get("content-type"))
-        upload = await self._uploads.restart(upload)
-        upload, _ = await self._uploads.append(
+        upload = await self._appending.restart(upload)
+        upload, _ = await self._appending.append(
             link.principal, upload, file, declaration, _part(request, body), offset=0, last=False
         )
         location = await self._services.links.append_url(
@@ -103,7 +104,7 @@ class Promised:
         whole = (*link.digests, *claimed_digests(request.headers, of_content=False)) if fields.complete else ()
         declaration = self._declaration(link, replace(upload, size=size), file, upload.content_type, whole)
         with _marked(request, fields):
-            upload, file = await self._uploads.append(
+            upload, file = await self._appending.append(
                 link.principal,
                 upload,
                 file,
@@ -119,7 +120,7 @@ class Promised:
         offset is the one from which the next goes on."""
         upload, file = await self._attempt(link, upload_id, name)
         if upload.completed_at is None:
-            await self._uploads.interrupt(upload)
+            await self._appending.interrupt(upload)
             upload, file = await self._attempt(link, upload_id, name)
         if upload.completed_at is None:
             return s3.answer(request, 204, {**self._state(upload), **_NO_STORE})
@@ -131,11 +132,11 @@ class Promised:
     async def cancel(self, request: Request, link: Link, upload_id: str, name: str) -> Response:
         """The bytes sent so far go. The link that they came by promises as much as before."""
         upload, _ = await self._attempt(link, upload_id, name)
-        await self._uploads.restart(upload)
+        await self._appending.restart(upload)
         return s3.answer(request, 204, _NO_STORE)
 
     async def _attempt(self, link: Link, upload_id: str, name: str) -> tuple[Upload, File]:
-        upload, file = await self._uploads.look(link.principal.company.id, upload_id)
+        upload, file = await self._promises.look(link.principal.company.id, upload_id)
         if upload.staging_key is None or attempt(upload) != name:
             raise NotFound("upload")
         return upload, file
@@ -157,7 +158,7 @@ class Promised:
     ) -> Declaration:
         if upload.content_type is None and types.canonical(content_type or "") == _SAYS_NOTHING:
             content_type = None
-        return self._uploads.declaration_of(
+        return self._promises.declaration_of(
             upload,
             file,
             content_type=content_type,

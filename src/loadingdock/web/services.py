@@ -10,6 +10,7 @@ from typing import Any
 
 from loadingdock.core.access import Access
 from loadingdock.core.administration import Administration
+from loadingdock.core.appending import Appending
 from loadingdock.core.arrivals import Notices
 from loadingdock.core.callbacks import Callbacks
 from loadingdock.core.contacts import Contacts
@@ -24,6 +25,7 @@ from loadingdock.core.ports.jobs import JobQueue
 from loadingdock.core.ports.processing import Scanner, TypeDetector
 from loadingdock.core.ports.ratelimits import RateLimiter
 from loadingdock.core.ports.records import Records
+from loadingdock.core.promises import Promises
 from loadingdock.core.uploads import Uploads
 from loadingdock.web.body import Pace
 
@@ -46,6 +48,8 @@ class Services:
     access: Access
     administration: Administration
     uploads: Uploads
+    promises: Promises
+    appending: Appending
     files: Files
     links: Links
     callbacks: Callbacks

@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from loadingdock.core.importnotes import REPOSITORY
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.settings import life
-from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.contact_load import document, fields, wire
 from loadingdock.web import formfile
 from loadingdock.web.callers import authorise

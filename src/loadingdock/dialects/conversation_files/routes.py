@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.settings import TYPE_POLICY, life
-from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.conversation_files import document, wire
 from loadingdock.web import formfile
 from loadingdock.web.callers import authorise

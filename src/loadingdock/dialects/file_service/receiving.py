@@ -10,8 +10,8 @@ from loadingdock.core import types
 from loadingdock.core.model.blobs import BlobRef
 from loadingdock.core.model.files import File, Namespace
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.settings import RETENTION, life
-from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.file_service import wire
 from loadingdock.web.body import Body
 from loadingdock.web.digests import claimed_digests

@@ -11,8 +11,8 @@ from starlette.responses import Response
 from loadingdock.core.errors import AlreadyExists, NameRefused, TooLarge, TypeRefused
 from loadingdock.core.model.files import Upload
 from loadingdock.core.model.identity import Principal
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.settings import RETENTION, life
-from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.file_upload import document, wire
 from loadingdock.web import cors
 from loadingdock.web.body import Body
@@ -86,7 +86,7 @@ class Routes:
             keep=life(company, RETENTION),
         )
         try:
-            _, upload = await self._services.uploads.initiate(
+            _, upload = await self._services.promises.initiate(
                 principal, declaration, expires_in=timedelta(seconds=company.get(wire.EXPIRES_IN))
             )
         except NameRefused as error:

@@ -10,8 +10,8 @@ from starlette.responses import Response
 from loadingdock.core import types
 from loadingdock.core.errors import InvalidInput, KeyReused
 from loadingdock.core.model.blobs import BlobRef, Digest
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.settings import MAX_SIZE
-from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.management.call import Call, call, router, shows
 from loadingdock.dialects.management.files import WRITE
 from loadingdock.dialects.management.shapes import FileShape

@@ -13,7 +13,7 @@ from loadingdock.core.model.blobs import Digest
 from loadingdock.core.model.files import File, Upload
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.names import is_id
-from loadingdock.core.uploads import Declaration
+from loadingdock.core.receiving import Declaration
 from loadingdock.dialects.management.call import Caller, Read, body, reads, router, shows
 from loadingdock.dialects.management.files import WRITE
 from loadingdock.dialects.management.shapes import CreatedUpload, Send, UploadShape
@@ -71,7 +71,7 @@ async def create(caller: Caller, asked: Annotated[Read[NewUpload], reads(NewUplo
     )
 
     async def act() -> Response:
-        _, upload = await services.uploads.initiate(principal, promised, expires_in=timedelta(seconds=new.expires_in))
+        _, upload = await services.promises.initiate(principal, promised, expires_in=timedelta(seconds=new.expires_in))
         url = await services.links.upload_url(principal, upload, permission=WRITE)
         headers = {}
         if upload.content_type is not None:
@@ -101,7 +101,7 @@ async def get_upload(caller: Caller, id: str) -> Response:
 async def abort(caller: Caller, id: str) -> Response:
     """The promise is taken back, with the bytes that came. One that was completed is a file: delete that."""
     upload, _ = await _look(caller, id)
-    await caller.services.uploads.abort(caller.principal, upload)
+    await caller.services.promises.abort(caller.principal, upload)
     return Response(status_code=204)
 
 
@@ -109,7 +109,7 @@ async def _look(caller: Caller, id: str) -> tuple[Upload, File]:
     caller.permit(WRITE)
     if not is_id(id):
         raise NotFound("upload")
-    upload, file = await caller.services.uploads.look(caller.principal.company.id, id)
+    upload, file = await caller.services.promises.look(caller.principal.company.id, id)
     if caller.owner is not None and file.owner != caller.owner:
         raise NotFound("upload")
     return upload, file

@@ -21,8 +21,8 @@ from loadingdock.core.model.files import File
 from loadingdock.core.model.identity import Principal
 from loadingdock.core.names import is_id
 from loadingdock.core.ports.files import FileFilter
+from loadingdock.core.receiving import Declaration
 from loadingdock.core.settings import RETENTION, TYPE_POLICY, life
-from loadingdock.core.uploads import Declaration
 from loadingdock.dialects.signed_url import document, preferences, wire
 from loadingdock.web.callers import authorise
 from loadingdock.web.credentials import api_key
@@ -69,7 +69,7 @@ class Routes:
             keep=_life(call.principal, persist=_switch(call.query, "persist", default=True)),
         )
         seconds = company.get(wire.EXPIRES_IN)
-        file, upload = await self._services.uploads.initiate(
+        file, upload = await self._services.promises.initiate(
             call.principal, declaration, expires_in=timedelta(seconds=seconds)
         )
         url = await self._services.links.upload_url(call.principal, upload, permission=WRITE)
