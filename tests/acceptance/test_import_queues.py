@@ -16,6 +16,7 @@ import pytest
 from pydantic import SecretStr
 
 from loadingdock.bootstrap.running import System, system
+from loadingdock.core.contactchanges import Change, ColumnChange
 from loadingdock.core.contactvalues import Wanted
 from loadingdock.core.diagnosis import eicar
 from loadingdock.core.errors import Conflict
@@ -250,6 +251,25 @@ async def test_what_was_committed_can_be_cancelled_no_longer(house: House) -> No
     rows = await house.system.services.imports.rows(house.principal, done.number, outcome=Outcome.REJECTED, limit=9)
     assert len(rows.items) == 1
     assert len(await house.rows()) == 1
+
+
+async def test_what_was_committed_stays_so_whatever_its_columns_are_called_by_now(house: House) -> None:
+    """The worker died before it could say so, and the table was altered meanwhile."""
+    asked = await house.asks(HEADER + b"ada@example.com,Ada\nno address,\n", strict=False)
+    async with house.worked():
+        done = await house.ended(asked)
+    contacts = house.system.services.contacts
+    await contacts.alter(house.principal, house.table.code, Change(columns={"NAME": ColumnChange(name="LASTNAME")}))
+
+    async def back(unit: Unit) -> None:
+        await unit.imports.save(replace(done, state=ImportState.LOADING, ended_at=None))
+        await unit.imports.enter(done.number)
+
+    await house.system.records.write(house.company.id, back)
+    await house.importing().tend()
+    async with house.worked():
+        again = await house.ended(asked)
+    assert (again.state, again.reason, again.counts) == (done.state, None, done.counts)
 
 
 class _Interrupting(ImportQueue):

@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from loadingdock.adapters.contacts.importing.children import Place
@@ -96,6 +96,7 @@ class Parent:
         assert settled(self.folder) in ({counts} if done else {None, counts})
         assert done or "done" not in words
         loaded = await self.imports.run(self.load.table, self.source, self.asked, number=self.load.number)
+        counts = replace(counts, rejected=0) if done else counts
         assert (loaded.ending, loaded.counts, loaded.known) == (Ending.COMMITTED, counts, done)
         assert await self._found() == after
         return done

@@ -208,7 +208,8 @@ class Run:
         match loaded.ending:
             case Ending.COMMITTED:
                 self.committed = True
-                await self.end(None, counts=loaded.counts, until=self._clock.now() + UNDOABLE)
+                counts = None if loaded.known else loaded.counts
+                await self.end(None, counts=counts, until=self._clock.now() + UNDOABLE)
             case Ending.DRY:
                 await self.end(None, counts=loaded.counts, reported=loaded.reported)
             case Ending.REFUSED:

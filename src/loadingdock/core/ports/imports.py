@@ -126,7 +126,8 @@ class Reported:
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """How a load ended, and what it wrote. `known`: it had been committed before, by an attempt whose last word was
-    lost; nothing is reported this time."""
+    lost; nothing is reported this time, and the counts lack what the file itself was rejected for, as it is not read
+    again: by now it need not fit the table."""
 
     ending: Ending
     counts: Counts

@@ -136,7 +136,8 @@ class ImportingContract(LookingContract, EndingsContract, ImportModelContract):
         first = await imports.run(table, source, asked, number=1)
         watching = Watching()
         again = await imports.run(table, source, asked, watching, number=1)
-        assert (again.ending, again.counts, again.known) == (Ending.COMMITTED, first.counts, True)
+        assert (again.ending, again.counts, again.known) == (Ending.COMMITTED, Counts(inserted=2), True)
+        assert first.counts == Counts(inserted=2, rejected=1)
         assert again.reported == Reported(None, None)
         assert (watching.states, watching.rows, watching.settlement) == ([], [], None)
         assert len(await exported(contacts, table)) == 2

@@ -41,9 +41,6 @@ def run(job: Job, loader: ContactLoader, link: Link) -> None:
     """Says how it ended. Raises FileRefused, and what the loader does."""
     load = job.load
     if (counts := loader.committed(load.table, load.number)) is not None:
-        # The loader knows nothing of the records that it was not given.
-        rejected = sum(len(batch.rejected) for batch in job.opened())
-        counts = replace(counts, rejected=counts.rejected + rejected)
         link.say("done", **_ended(Ending.COMMITTED, counts, Reported(None, None), known=True))
         return
     with _Told(job, link) as told:
