@@ -25,7 +25,7 @@ from loadingdock.core.loading import Counts
 from loadingdock.core.model.companies import Company
 from loadingdock.core.model.imports import Import, ImportState
 from loadingdock.web.services import Services
-from tests.acceptance.wires import answered, connected, statuses
+from tests.acceptance.wires import connected, one_answer
 from tests.curl import curl
 from tests.desk import eventually
 from tests.receiver import Receiver
@@ -300,9 +300,9 @@ def test_what_is_wrong_before_the_file_is_said_before_it(idle_shop: Shop) -> Non
     )
     with connected(idle_shop.service) as connection:
         connection.sendall((head + fields + file).encode())
-        said = answered(connection)
-    assert statuses(said) == [400]
-    assert b'"field":"strict"' in said
+        status, body = one_answer(connection)
+    assert status == 400
+    assert b'"field":"strict"' in body
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import re
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from http.client import HTTPResponse
 from urllib.parse import urlsplit
 
 from tests.service import Service, fresh_address
@@ -20,6 +21,13 @@ def connected(service: Service) -> Iterator[socket.socket]:
     address = (parts.hostname, parts.port or 80)
     with socket.create_connection(address, _PATIENCE, source_address=(fresh_address(), 0)) as connection:
         yield connection
+
+
+def one_answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Status and body of the next answer, as soon as it is whole: the server may wait a while before it closes."""
+    with HTTPResponse(connection) as answer:
+        answer.begin()
+        return answer.status, answer.read()
 
 
 def answered(connection: socket.socket) -> bytes:

@@ -22,7 +22,7 @@ from tests.receiver import Behaviour, Receiver, drips, floods, hangs, resets, sa
 
 HEADERS = {"content-type": "application/json", "webhook-id": "7"}
 BODY = b'{"name":"\xc3\xbc"}'
-SHORT = 1.0  # seconds for a request that will not be answered
+SHORT = 0.25  # seconds for a request that will not be answered
 LONG = 30.0
 
 
