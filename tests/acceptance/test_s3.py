@@ -19,7 +19,7 @@ import pytest
 from loadingdock.core.model.companies import Company
 from loadingdock.core.model.files import File, State
 from loadingdock.core.ports.records import Unit
-from loadingdock.testing.blobs import MIB, material
+from loadingdock.testing.blobs.material import MIB, material
 from tests import samples
 from tests.desk import eventually
 from tests.engines.seaweedfs import BUCKET, READER, READER_SECRET, SECRET_KEY, SeaweedFS, seaweedfs

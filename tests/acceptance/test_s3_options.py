@@ -9,7 +9,7 @@ from contextlib import closing
 import httpx
 import pytest
 
-from loadingdock.testing.blobs import MIB, material
+from loadingdock.testing.blobs.material import MIB, material
 from tests.acceptance.test_s3 import Shop
 from tests.contract.test_blobs_s3_options import known_below_localhost
 from tests.engines.seaweedfs import BUCKET, SeaweedFS, seaweedfs

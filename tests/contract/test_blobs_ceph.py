@@ -11,7 +11,8 @@ import pytest_asyncio
 from loadingdock.adapters.blobs.s3.place import Place
 from loadingdock.core.errors import NotFound
 from loadingdock.core.ports.blobs import BlobStore
-from loadingdock.testing.blobs import MIB, BlobStoreContract, OpenStore, get, keys, material, put, send, suspended
+from loadingdock.testing.blobs import BlobStoreContract
+from loadingdock.testing.blobs.material import MIB, OpenStore, get, keys, material, put, send, suspended
 from tests.contract.test_blobs_s3 import left, opener, place
 from tests.contract.test_blobs_s3_options import encryption, known_below_localhost
 from tests.engines.ceph import KMS_KEY, Ceph, ceph

@@ -19,7 +19,8 @@ import pytest_asyncio
 
 from loadingdock.adapters.blobs.local import LocalBlobs
 from loadingdock.core.errors import NotFound, StorageFull, Unavailable
-from loadingdock.testing.blobs import MIB, BlobStoreContract, OpenStore, get, keys, material, put, send, suspended
+from loadingdock.testing.blobs import BlobStoreContract
+from loadingdock.testing.blobs.material import MIB, OpenStore, get, keys, material, put, send, suspended
 
 PLACE = "2026/01/02/0304"
 KEY = f"{PLACE}/{'a' * 32}"
@@ -300,7 +301,7 @@ import asyncio, sys
 from pathlib import Path
 from loadingdock.adapters.blobs.local import LocalBlobs
 from loadingdock.core.errors import StorageFull
-from loadingdock.testing.blobs import MIB, keys, material, put, get
+from loadingdock.testing.blobs.material import MIB, keys, material, put, get
 
 async def main():
     store = LocalBlobs(Path(sys.argv[1]))

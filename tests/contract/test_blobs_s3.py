@@ -20,7 +20,8 @@ from loadingdock.adapters.blobs.s3.objects import Objects
 from loadingdock.adapters.blobs.s3.place import Place, parse, provider
 from loadingdock.core.errors import Conflict, Unavailable
 from loadingdock.core.ports.blobs import BlobStore
-from loadingdock.testing.blobs import MIB, BlobStoreContract, OpenStore, get, keys, material, put, send, suspended
+from loadingdock.testing.blobs import BlobStoreContract
+from loadingdock.testing.blobs.material import MIB, OpenStore, get, keys, material, put, send, suspended
 from tests.engines.seaweedfs import ACCESS_KEY, SECRET_KEY, S3Server, SeaweedFS, seaweedfs
 
 __all__ = ["seaweedfs"]

@@ -21,7 +21,7 @@ import pytest
 from loadingdock.adapters.blobs.s3 import S3Blobs
 from loadingdock.adapters.blobs.s3.place import Place, provider
 from loadingdock.core.errors import Unavailable
-from loadingdock.testing.blobs import MIB, get, material, put
+from loadingdock.testing.blobs.material import MIB, get, material, put
 from tests.contract.test_blobs_s3 import left, opener, place
 from tests.engines import absent
 from tests.engines.seaweedfs import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server, SeaweedFS, seaweedfs

@@ -19,7 +19,7 @@ from loadingdock.adapters.blobs.s3.place import Place, parse, provider
 from loadingdock.core.errors import Conflict, NotFound, Unavailable
 from loadingdock.core.model.blobs import BlobRef
 from loadingdock.core.model.companies import Company
-from loadingdock.testing.blobs import MIB, get, keys, material, put, send, suspended
+from loadingdock.testing.blobs.material import MIB, get, keys, material, put, send, suspended
 from tests.engines.seaweedfs import ACCESS_KEY, SECRET_KEY, SeaweedFS
 from tests.faults.check import fsck, once, verify
 from tests.faults.flows import Receipt, flows

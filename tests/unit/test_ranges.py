@@ -16,7 +16,7 @@ from loadingdock.adapters.blobs.local import LocalBlobs
 from loadingdock.core.errors import NotFound
 from loadingdock.core.files import Content
 from loadingdock.core.model.files import File, State, Version
-from loadingdock.testing.blobs import MIB, material, put
+from loadingdock.testing.blobs.material import MIB, material, put
 from loadingdock.web.ranges import content_response
 from tests.unit.bodies import request
 
