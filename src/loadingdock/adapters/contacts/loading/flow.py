@@ -13,7 +13,7 @@ import pyarrow as pa
 from loadingdock.adapters.contacts.loading.ahead import ahead
 from loadingdock.adapters.contacts.loading.engine import Engine, Violated, attempt
 from loadingdock.adapters.contacts.loading.keys import Surveyed, ordered
-from loadingdock.adapters.contacts.loading.statements import Loading, Unique, uniques
+from loadingdock.adapters.contacts.loading.statements import STAGE, WORK, Loading, Unique, uniques
 from loadingdock.core.loading import (
     AMBIGUOUS,
     DUPLICATE,
@@ -194,14 +194,14 @@ class Flow:
 
     def _staged(self, ready: Ready) -> None:
         engine, sql = self._engine, self._sql
-        for statement in sql.emptying():
-            engine.run(statement)
+        engine.run(sql.emptying(STAGE))
         numbered = engine.made(_numbered(ready.columns, ready.ordinals)) if ready.straight else ready.made
         engine.fill(sql.staging, numbered)
         if sql.upsertable and engine.words.merges and not sql.absent:
             inserted, updated = map(int, engine.all(sql.merging())[0])
             self._count(inserted=inserted, updated=updated, unchanged=len(ready.columns) - inserted - updated)
             return
+        engine.run(sql.emptying(WORK))
         engine.run(sql.working())
         refused = [*self._ambiguous(), *self._by_operation()]
         # Whether a value is free by then is not to depend on the order of rows.

@@ -36,6 +36,17 @@ Unique = tuple[Column, ...]
 """Columns of which no two rows have the same values."""
 
 
+Old = Callable[[Column], str]
+"""What a column was."""
+
+
+def _of(row: str) -> Old:
+    return lambda column: f"{row}.{quoted(column.name)}"
+
+
+_OF_ROW = _of("o")
+
+
 def uniques(table: ContactTable) -> tuple[Unique, ...]:
     single = tuple((column,) for column in table.visible if column.unique)
     return ((table.key_columns,) if table.key else ()) + single
@@ -89,7 +100,7 @@ class Loading:
             return
         yield making_undo(self._tongue, self.undo, {self._kept[each.name]: each for each in self.changed})
         if not self._words.merges:
-            values = ", ".join(self._former("old", lambda column: f"new.{quoted(column.name)}").values())
+            values = ", ".join(self._former("old", _of("old"), _of("new")))
             yield (
                 f"CREATE TEMPORARY TRIGGER {WATCH} AFTER UPDATE ON main.{self.home}"  # noqa: S608 - names are quoted
                 f" BEGIN INSERT INTO {self.undo} VALUES ({values}); END"
@@ -103,8 +114,8 @@ class Loading:
     def indexing(self) -> Iterator[str]:
         return indexing(self._tongue, self._load.table)
 
-    def emptying(self) -> tuple[str, ...]:
-        return tuple(self._words.emptied.format(name) for name in (STAGE, WORK))
+    def emptying(self, temporary: str) -> str:
+        return self._words.emptied.format(temporary)
 
     # --- which rows it is about ------------------------------------------------------------------
 
@@ -134,13 +145,13 @@ class Loading:
         changes = (f"{quoted(column.name)} = {self._new(column, source)}" for column in self._changing)
         return ", ".join((*changes, f"{LOAD_NAME} = {self._load.number:d}"))
 
-    def _new(self, column: Column, source: str) -> str:
+    def _new(self, column: Column, source: str, old: Old = _OF_ROW) -> str:
         """What the column has after the record of `source`: the stage's, the work's, or what an INSERT excluded. Of a
-        record without a row, `o` is NULL."""
+        record without a row, `old` is NULL."""
         if (staged := self._staged.get(column.name)) is None:
-            return f"o.{quoted(column.name)}"
+            return old(column)
         brought = f"{source}.{quoted(column.name) if source == 'excluded' else staged}"
-        return f"coalesce({brought}, o.{quoted(column.name)})" if self._load.ignore_empty else brought
+        return f"coalesce({brought}, {old(column)})" if self._load.ignore_empty else brought
 
     ambiguous = f"SELECT n, count(*) FROM {WORK} WHERE id IS NOT NULL GROUP BY n HAVING count(*) > 1"  # noqa: S608 - ours
     known = f"SELECT n FROM {WORK} WHERE id IS NOT NULL ORDER BY n"  # noqa: S608 - ours
@@ -202,21 +213,23 @@ class Loading:
 
     def merging(self) -> str:
         """From the stage, what rows were being kept: how many are inserted, and how many updated."""
-        former = self._former("o", lambda column: self._new(column, "s")) if self.keeps else {}
+
+        def was(column: Column) -> str:
+            return f"f.was_{self._kept[column.name]}"
+
         there, staged = f"o.{ROW_NAME} IS NOT NULL", ", ".join(self._staged.values())
-        found = ", ".join(
-            (
-                f"s.*, {there} AS there, {there} AND ({self._differs('s')}) AS differs, o.ctid AS place",
-                *(f"{value} AS was_{name}" for name, value in former.items()),
-            )
-        )
+        # What every pass asks for comes first. What rows were is compared for those alone that are kept.
+        found = [f"{there} AS there, {there} AND ({self._differs('s')}) AS differs, o.ctid AS place", staged]
+        if self.keeps:
+            found.append(f"o.{ROW_NAME}, o.{LOAD_NAME}")
+            found += (f"o.{quoted(name)} AS was_{kept}" for name, kept in self._kept.items())
         parts = {
-            "found": f"SELECT {found} FROM {STAGE} s LEFT JOIN {self.home} o ON {self._same}",  # noqa: S608 - quoted
+            "found": f"SELECT {', '.join(found)} FROM {STAGE} s LEFT JOIN {self.home} o ON {self._same}",  # noqa: S608 - quoted
             "added": f"INSERT INTO {self.direct} SELECT {staged} FROM found WHERE NOT there",  # noqa: S608 - quoted
         }
-        if former:
-            names = ", ".join(f"was_{name}" for name in former)
-            parts["kept"] = f"INSERT INTO {self.undo} SELECT {names} FROM found WHERE differs"  # noqa: S608 - quoted
+        if self.keeps:
+            former = ", ".join(self._former("f", was, lambda column: self._new(column, "f", was)))
+            parts["kept"] = f"INSERT INTO {self.undo} SELECT {former} FROM found f WHERE differs"  # noqa: S608 - quoted
         if self.changed:
             # By place, which needs no index.
             parts["changed"] = (
@@ -244,24 +257,21 @@ class Loading:
 
     def keeping(self) -> str:
         """Of rows that the work will change, before it does."""
-        former = ", ".join(self._former("o", lambda column: self._new(column, "w")).values())
+        former = ", ".join(self._former("o", _OF_ROW, lambda column: self._new(column, "w")))
         return (
             f"INSERT INTO {self.undo} SELECT {former}"  # noqa: S608 - quoted
             f" FROM {WORK} w JOIN {self.home} o ON o.{ROW_NAME} = w.id WHERE w.differs"
         )
 
-    def _former(self, row: str, new: Callable[[Column], str]) -> dict[str, str]:
+    def _former(self, row: str, old: Old, new: Callable[[Column], str]) -> Iterator[str]:
         """What the undo table's columns take of a row that changes: what it was where it changes, else NULL, and in
         `nulls` the names of those of them where it was NULL."""
-        empty, was = {}, {}
-        for column in self.changed:
-            name, old, value = self._kept[column.name], f"{row}.{quoted(column.name)}", new(column)
-            empty[name] = f"({old} IS NULL AND {value} IS NOT NULL)"
-            was[name] = f"CASE WHEN {old} IS DISTINCT FROM {value} THEN {old} END"
-        told = " || ".join(f"CASE WHEN {each} THEN {null(name)} ELSE '' END" for name, each in empty.items())
-        return {
-            "id": f"{row}.{ROW_NAME}",
-            "was": f"{row}.{LOAD_NAME}",
-            "nulls": f"CASE WHEN {' OR '.join(empty.values())} THEN {told} END",
-            **was,
+        empty = {
+            null(self._kept[each.name]): f"({old(each)} IS NULL AND {new(each)} IS NOT NULL)" for each in self.changed
         }
+        told = " || ".join(f"CASE WHEN {each} THEN {name} ELSE '' END" for name, each in empty.items())
+        yield f"{row}.{ROW_NAME}"
+        yield f"{row}.{LOAD_NAME}"
+        yield f"CASE WHEN {' OR '.join(empty.values())} THEN {told} END"
+        for column in self.changed:
+            yield f"CASE WHEN {old(column)} IS DISTINCT FROM {new(column)} THEN {old(column)} END"

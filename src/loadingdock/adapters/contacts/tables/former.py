@@ -53,7 +53,9 @@ def making_undo(tongue: Tongue, home: str, columns: Mapping[str, Column]) -> str
     """The table itself; `columns`: what they hold, by the names of `kept`. A row's number, which load had changed it
     before, which of the values were NULL, and those that were not, where the load has changed them."""
     former = ", ".join(f"{name} {tongue.type(column)}" for name, column in columns.items())
-    return f"CREATE TABLE {home} (id bigint NOT NULL, was {tongue.load}, nulls text, {former})"
+    # No constraint: for each record whose statement may fail behind a write, SQLite copies the pages that it changes
+    # (https://sqlite.org/tempfiles.html, 2.5), which costs more than the record.
+    return f"CREATE TABLE {home} (id bigint, was {tongue.load}, nulls text, {former})"
 
 
 def undoable(tongue: Tongue, table: ContactTable) -> Statement:
