@@ -40,6 +40,10 @@ class ContactBase(Protocol):
         """Nobody writes it meanwhile, and who wants to waits."""
         ...
 
+    def records_locked(self) -> AbstractContextManager[None]:
+        """Nobody writes down what becomes of an import meanwhile, and who wants to waits."""
+        ...
+
     def waits(self, pid: int, table: ContactTable) -> bool:
         """Whether that process is about to write a table that is locked."""
         ...
@@ -67,9 +71,14 @@ class InSqlite:
     def unfinished(self) -> int:
         return 0  # they are in the memory of the process that has made them
 
+    def locked(self, table: ContactTable) -> AbstractContextManager[None]:
+        return self._locked(self._data / CONTACTS / f"{table.company_id}.sqlite")
+
+    def records_locked(self) -> AbstractContextManager[None]:
+        return self._locked(self._data / DATABASE)
+
     @contextmanager
-    def locked(self, table: ContactTable) -> Iterator[None]:
-        path = self._data / CONTACTS / f"{table.company_id}.sqlite"
+    def _locked(self, path: Path) -> Iterator[None]:
         with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
             connection.set_busy_timeout(10_000)
             connection.execute("BEGIN IMMEDIATE")
@@ -102,10 +111,15 @@ class InPostgres:
         found = self.ask(0, f"SELECT tablename FROM pg_tables WHERE schemaname = 'contacts_{company_id}'")
         return {str(name) for (name,) in found}
 
+    def locked(self, table: ContactTable) -> AbstractContextManager[None]:
+        return self._locked(f'contacts_{table.company_id}."{table.code}"')
+
+    def records_locked(self) -> AbstractContextManager[None]:
+        return self._locked("imports")
+
     @contextmanager
-    def locked(self, table: ContactTable) -> Iterator[None]:
+    def _locked(self, home: str) -> Iterator[None]:
         with psycopg.connect(self._url) as connection:
-            home = f'contacts_{table.company_id}."{table.code}"'
             connection.execute(f"LOCK TABLE {home} IN SHARE ROW EXCLUSIVE MODE".encode())
             yield
 

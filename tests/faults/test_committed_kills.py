@@ -1,4 +1,5 @@
-"""Who undoes an import is killed when it is undone and nobody has been told: the next one tells the same numbers."""
+"""Who loads or undoes an import is killed when that is committed and nobody has been told: the next one tells the same
+numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from loadingdock.core.administration import operator
 from loadingdock.core.model.imports import Import, ImportState, Outcome
 from tests.contract.processes import Watched, importers
 from tests.faults.check import fsck
-from tests.faults.contactbase import OWN, MakeBase, made
+from tests.faults.contactbase import OWN, ContactBase, MakeBase, made
 from tests.faults.fleet import Worker
 from tests.faults.imports import OLD, Kindred, Loading
 
@@ -27,6 +28,39 @@ _WITHIN = 60.0  # seconds; generous
 FIRST, SINCE = Kindred(strict=False, rows=20_000), Kindred(strict=False, rows=1_000)
 """The one that is undone, and one that has changed some of its contacts since: so many that what is told of them does
 not fit into a pipe."""
+
+
+def test_what_a_load_did_is_known_though_its_worker_was_killed(tmp_path: Path, make_base: MakeBase) -> None:
+    service, base = made(tmp_path, make_base, "--no-worker")
+    worker = Worker(tmp_path / "dock", service.environment)
+    try:
+        desk = service.start().desk
+        worker.start()
+        company = desk.company("kill")
+        loading = Loading.begun(desk, base, company, FIRST)
+        while not kill_committed(worker, base, loading):
+            loading = Loading.begun(desk, base, company, FIRST)
+        worker.start()
+        await_end(base, loading)
+        loading.check()
+        assert loading.now.attempt == 2
+        assert worker.stop() == service.stop() == 0
+        fsck(service.environment)
+    finally:
+        worker.kill()
+        service.close()
+
+
+def kill_committed(worker: Worker, base: ContactBase, loading: Loading) -> bool:
+    """Between the commit of the contacts and the import's end; False if it came to that before."""
+    until(lambda: loading.now.counts.records == FIRST.rows)
+    with base.records_locked():
+        if loading.now.ended:
+            return False
+        until(lambda: loading.committed is not None)
+        assert not loading.now.ended
+        worker.kill()
+        return True
 
 
 @pytest.mark.parametrize("victim", ["worker", "child"])
@@ -63,12 +97,7 @@ def test_what_an_undo_did_is_known_though_its_process_was_killed(
             worker.start()
         else:
             os.kill(worker.pid, signal.SIGCONT)
-
-        def ended() -> bool:
-            base.hurry()
-            return loading.now.ended
-
-        until(ended)
+        await_end(base, loading)
         check(loading, since, loading.now)
         assert worker.stop() == service.stop() == 0
         fsck(service.environment)
@@ -106,6 +135,16 @@ def check(loading: Loading, since: Loading, ended: Import) -> None:
 def _places(kindred: Kindred) -> dict[int, int]:
     """What its good records bring, by their keys."""
     return {id: n for n, id in enumerate(kindred.ids, 1) if n not in {*kindred.bad}}
+
+
+def await_end(base: ContactBase, loading: Loading) -> None:
+    """Its job does not wait as long as it would."""
+
+    def ended() -> bool:
+        base.hurry()
+        return loading.now.ended
+
+    until(ended)
 
 
 def until(true: Callable[[], bool]) -> None:
