@@ -88,6 +88,8 @@ def test_a_table_is_declared_and_described(admin: Office) -> None:
         ({"code": "x", "columns": [{"name": "a" * 64}]}, None),
         ({"code": "x", "columns": [{"name": "ä" * 32}]}, "columns"),
         ({"code": "x", "columns": [{"name": "a\u0000"}]}, "columns"),
+        ({"code": "x", "columns": [{"name": "a\u202eb"}]}, "columns"),
+        ({"code": "\u2066x", "columns": COLUMNS}, "code"),
         ({"code": "x", "columns": []}, "columns"),
         ({"code": "x", "columns": [{"name": "a"}], "region": "Germany"}, "region"),
         ({"code": "x", "columns": [{"name": "a"}], "number": 7}, "number"),

@@ -198,6 +198,8 @@ def test_what_is_not_there_is_said(alone: Typist) -> None:
     )
     missing = alone.types("import", "run", "acme", "customers", "/nowhere/contacts.csv")
     assert (missing.code, missing.err) == (1, "/nowhere/contacts.csv: No such file or directory\n")
+    folder = alone.types("import", "run", "acme", "customers", ".")
+    assert (folder.code, folder.err) == (1, ".: Is a directory\n")
     assert "there are customers" in alone.types("import", "run", "acme", "nothing", alone.file(GOOD)).err
     assert alone.types("import", "list", "acme", "--state", "odd").code == 2
 

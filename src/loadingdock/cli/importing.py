@@ -4,6 +4,8 @@ its jobs done here where nobody else does them."""
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import stat
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -53,6 +55,8 @@ async def submit(
     """The file brought in and its import asked for. Raises what `Uploads.declare` and `Imports.submit` do, OSError."""
     services, company = opened.services, operator.company
     about = await asyncio.to_thread(path.stat)
+    if stat.S_ISDIR(about.st_mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     declared = services.uploads.declare(
         operator,
         Declaration(

@@ -14,7 +14,7 @@ from loadingdock.core.errors import NameRefused
 MAX_NAME_BYTES = 255
 
 # Unicode's bidirectional controls: they make `exe.fdp` read `pdf.exe` (UAX #9, and Trojan Source, CVE-2021-42574).
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
@@ -35,7 +35,7 @@ def safe_name(name: str) -> str:
     for character in kept:
         if character in "/\\":
             raise NameRefused("The file name contains a path separator; send the name alone, without folders.")
-        if character in _BIDI or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+        if character in BIDI or unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}:
             raise NameRefused(
                 f"The file name contains the invisible character U+{ord(character):04X}; send it without."
             )

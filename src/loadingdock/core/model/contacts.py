@@ -16,6 +16,7 @@ from typing import TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from loadingdock.core.errors import InvalidInput
+from loadingdock.core.names import BIDI
 
 NAME_BYTES = 63  # of UTF-8: PostgreSQL cuts a longer identifier (NAMEDATALEN)
 OWN = "_dock_"
@@ -190,14 +191,15 @@ def _name(name: str, field: str) -> str:
     name = normal(name)
     if _hidden(name) or not 1 <= len(name.encode("utf-8", "replace")) <= NAME_BYTES:
         raise InvalidInput(
-            f"{name[:80]!r} is no name: a name has 1 to {NAME_BYTES} bytes of UTF-8, and no control characters.",
+            f"{name[:80]!r} is no name: a name has 1 to {NAME_BYTES} bytes of UTF-8, and no control characters, nor those"
+            " that turn the direction of writing.",
             field=field,
         )
     return name
 
 
 def _hidden(text: str) -> bool:
-    return any(unicodedata.category(character) in _HIDDEN for character in text)
+    return any(character in BIDI or unicodedata.category(character) in _HIDDEN for character in text)
 
 
 def _checked(column: Column) -> Column:
