@@ -191,8 +191,8 @@ def _name(name: str, field: str) -> str:
     name = normal(name)
     if _hidden(name) or not 1 <= len(name.encode("utf-8", "replace")) <= NAME_BYTES:
         raise InvalidInput(
-            f"{name[:80]!r} is no name: a name has 1 to {NAME_BYTES} bytes of UTF-8, and no control characters, nor those"
-            " that turn the direction of writing.",
+            f"{name[:80]!r} is no name: a name has 1 to {NAME_BYTES} bytes of UTF-8, and no control characters, nor"
+            " those that turn the direction of writing.",
             field=field,
         )
     return name
