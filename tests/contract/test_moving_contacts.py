@@ -73,11 +73,11 @@ async def test_contact_tables_arrive(source: Place, target: Place) -> None:
         carrier = TableCarrier(opened.records, opened.contacts, there.contacts)
         heard: list[int] = []
         assert await carrier.count() == await carrier.cross(heard.append) == sum(heard) == len(ROWS) + len(more)
-        assert await there.contacts.standing(company.id, table.number) == table
+        assert await there.contacts.standing(company.id, table.number) == {table.number: table}
         assert await exported(there.contacts, whole) == await exported(opened.contacts, whole)
         assert await there.contacts.examine(company.id, [table]) == ()
         await there.contacts.remove(company.id)
-        assert await there.contacts.standing(company.id, table.number) is None
+        assert await there.contacts.standing(company.id, table.number) == {}
 
 
 async def test_an_import_is_undone_where_its_table_has_arrived(source: Place, target: Place) -> None:

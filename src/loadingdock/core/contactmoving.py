@@ -68,7 +68,7 @@ class TableCarrier:
         """As they are. One that was only declared is made at the destination when it is used."""
         for company in await self._records.read(None, lambda unit: unit.companies.list()):
             for known in await self._records.read(company.id, _list):
-                if (table := await self._here.standing(company.id, known.number)) is not None:
+                if (table := (await self._here.standing(company.id, known.number)).get(known.number)) is not None:
                     yield table
 
 

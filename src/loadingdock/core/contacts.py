@@ -7,7 +7,7 @@ table knows more than the records, and whoever uses it next finishes what was be
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -85,7 +85,8 @@ class Contacts:
         """By their numbers."""
         self._may_look(principal)
         found = await self._records.read(principal.company.id, _list)
-        return tuple([await self._current(table) for table in found])
+        standing = await self._standing(found)
+        return tuple([await self._current(table, standing.get(table.number)) for table in found])
 
     async def table(self, principal: Principal, code: str) -> ContactTable:
         """By its code, whatever its case. Raises NotFound("table")."""
@@ -93,7 +94,7 @@ class Contacts:
         table = await self._records.read(principal.company.id, lambda unit: unit.tables.get(code))
         if table is None:
             raise NotFound("table")
-        return await self._current(table)
+        return await self._current(table, (await self._standing((table,))).get(table.number))
 
     async def alter(self, principal: Principal, code: str, change: Change) -> ContactTable:
         """All of it or nothing. Raises InvalidInput for what cannot be, and Conflict for what rows contradict, with how
@@ -122,9 +123,12 @@ class Contacts:
                     raise InvalidInput(f"{column.name}: {error}.", field=column.name) from None
         return table
 
-    async def _current(self, table: ContactTable) -> ContactTable:
+    async def _standing(self, tables: Sequence[ContactTable]) -> Mapping[int, ContactTable]:
+        """Of tables of one company."""
+        return await self._store.standing(tables[0].company_id, *(each.number for each in tables)) if tables else {}
+
+    async def _current(self, table: ContactTable, standing: ContactTable | None) -> ContactTable:
         """As it really is: what a change that was cut short left over is done now."""
-        standing = await self._store.standing(table.company_id, table.number)
         if standing is None:
             if table.version:
                 raise Unavailable("contact table", retry_after=60, why=f"{table.code} is not there; run fsck")
@@ -136,7 +140,7 @@ class Contacts:
 
     async def _make(self, declared: ContactTable) -> ContactTable:
         await self._store.create(replace(declared, version=1))
-        made = await self._store.standing(declared.company_id, declared.number)
+        made = (await self._standing((declared,))).get(declared.number)
         if made is None:
             raise Unavailable("contact table")
         await self._records.write(declared.company_id, lambda unit: unit.tables.save(made, was=0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -89,8 +89,9 @@ class ContactStore(Protocol):
     Unavailable("contacts") while somebody else changes it for longer than one waits.
     """
 
-    async def standing(self, company_id: int, number: int) -> ContactTable | None:
-        """As it was made or altered last; None if it was not made."""
+    async def standing(self, company_id: int, *numbers: int) -> Mapping[int, ContactTable]:
+        """Of these tables each that was made, by its number, as it was made or altered last: in one look, however many
+        they are."""
         ...
 
     async def create(self, table: ContactTable) -> None:

@@ -23,7 +23,7 @@ class AlteringContract:
         added = (Column("B", Kind.DECIMAL), Column("C", unique=True), Column("D", Kind.DATE))
         table = await change(contacts, table, added=added, key=("C",))
         assert await self.values(contacts, table) == [("x", None, None, None)]
-        assert await contacts.standing(1, table.number) == table
+        assert await contacts.standing(1, table.number) == {table.number: table}
         assert await contacts.examine(1, [table]) == ()
 
     async def test_columns_are_renamed_even_for_one_another(self, contacts: ContactStore) -> None:
@@ -93,7 +93,7 @@ class AlteringContract:
             assert refused.value.facts == {"count": count, "rows": rows_told}
         with pytest.raises(Conflict, match="3 contacts would have no value for NEW"):
             await change(contacts, table, added=(Column("NEW", required=True),), name="other")
-        assert await contacts.standing(1, table.number) == table
+        assert await contacts.standing(1, table.number) == {table.number: table}
         assert await exported(contacts, table) == list(put)
         assert await contacts.examine(1, [table]) == ()
 

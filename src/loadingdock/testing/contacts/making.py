@@ -36,11 +36,14 @@ HOSTILE = (
 class MakingContract:
     async def test_a_table_knows_how_it_was_declared(self, contacts: ContactStore) -> None:
         table = a_table(key=("EMAIL",), region="DE")
-        assert await contacts.standing(table.company_id, table.number) is None
+        assert await contacts.standing(table.company_id, table.number) == {}
         await contacts.create(table)
-        assert await contacts.standing(table.company_id, table.number) == table
-        assert await contacts.standing(table.company_id + 1, table.number) is None
-        assert await contacts.standing(table.company_id, table.number + 10**6) is None
+        other = a_table()
+        await contacts.create(other)
+        assert await contacts.standing(table.company_id, table.number) == {table.number: table}
+        known = {table.number: table, other.number: other}
+        assert await contacts.standing(table.company_id, *known, table.number + 10**6) == known
+        assert await contacts.standing(table.company_id + 1, table.number) == {}
 
     async def test_making_it_again_changes_nothing(self, contacts: ContactStore) -> None:
         table = a_table()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import Any
 
@@ -54,13 +55,12 @@ class PostgresContacts:
         self._info = info
         self._exports = asyncio.Semaphore(_EXPORTS)
 
-    async def standing(self, company_id: int, number: int) -> ContactTable | None:
-        home = TONGUE.home(company_id, TABLES)
+    async def standing(self, company_id: int, *numbers: int) -> Mapping[int, ContactTable]:
+        home, among = TONGUE.home(company_id, TABLES), "(SELECT jsonb_array_elements_text(CAST($1 AS jsonb))::bigint)"
+        query = Statement(f"SELECT number, declared FROM {home} WHERE number IN {among}", (json.dumps(numbers),))  # noqa: S608 - names are quoted
         async with self._transaction(_READING) as connection:
-            if not await _made(connection, company_id):
-                return None
-            rows = await all_of(connection, Statement(f"SELECT declared FROM {home} WHERE number = $1", (number,)))  # noqa: S608 - names are quoted
-            return of_declared(str(rows[0][0])) if rows else None
+            rows = await all_of(connection, query) if await _made(connection, company_id) else []
+        return {int(number): of_declared(str(declared)) for number, declared in rows}
 
     async def create(self, table: ContactTable) -> None:
         company_id, home = table.company_id, TONGUE.home(table.company_id, TABLES)

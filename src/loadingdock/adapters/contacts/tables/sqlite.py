@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -46,14 +47,16 @@ class SqliteContacts:
     def path(self, company_id: int) -> Path:
         return self._folder / f"{company_id}.sqlite"
 
-    async def standing(self, company_id: int, number: int) -> ContactTable | None:
-        def look(connection: apsw.Connection) -> ContactTable | None:
-            rows = connection.execute(f"SELECT declared FROM {TABLES} WHERE number = ?", (number,)).fetchall()  # noqa: S608 - names are quoted
-            return of_declared(str(rows[0][0])) if rows else None
+    async def standing(self, company_id: int, *numbers: int) -> Mapping[int, ContactTable]:
+        query = f"SELECT number, declared FROM {TABLES} WHERE number IN (SELECT value FROM json_each(?))"  # noqa: S608 - ours
+
+        def look(connection: apsw.Connection) -> Mapping[int, ContactTable]:
+            rows = connection.execute(query, (json.dumps(numbers),))
+            return {int(str(number)): of_declared(str(declared)) for number, declared in rows}
 
         with suppress(NotFound):
             return await self._read(company_id, look)
-        return None
+        return {}
 
     async def create(self, table: ContactTable) -> None:
         def work(connection: apsw.Connection) -> None:
