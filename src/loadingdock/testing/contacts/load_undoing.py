@@ -70,6 +70,36 @@ class UndoingContract(Runs):
             ("b", None, "x", None),
         ]
 
+    async def test_a_column_gets_nothing_back_that_it_would_not_take_by_now(
+        self, contacts: ContactStore, run: Run, loader: ContactLoader
+    ) -> None:
+        columns = Column("A"), Column("T", max=9), Column("N", Kind.DECIMAL, precision=6, scale=2), Column("R")
+        table = a_table(*columns, key=("A",))
+        long, high, none, fits = (
+            ("long", "too long", Decimal("1.00"), "r"),
+            ("high", "t", Decimal("-100.00"), "r"),
+            ("none", "t", Decimal("1.00"), None),
+            ("fits", "ttt", Decimal("99.99"), "r"),
+        )
+        put = await filled(contacts, table, [long, high, none, fits])
+        load = a_load(table, Operation.UPDINS, ["A", "T", "N", "R"], ["A"])
+        await run(load, [(values[0], "new", Decimal("2.00"), "new") for values in (long, high, none, fits)])
+        narrowed = (
+            table.columns[0],
+            replace(table.columns[1], max=3),
+            replace(table.columns[2], precision=4),
+            replace(table.columns[3], required=True),
+        )
+        later = replace(table, version=2, columns=narrowed)
+        await contacts.alter(later, table)
+        undone = await asyncio.to_thread(loader.undo, later, load.number)
+        assert (undone.removed, undone.restored) == (0, 1)
+        assert [(each.row, each.why) for each in undone.conflicts] == [(each.row, "changed") for each in put[:3]]
+        assert [contact.values for contact in await exported(contacts, later)] == [
+            *((values[0], "new", Decimal("2.00"), "new") for values in (long, high, none)),
+            fits,
+        ]
+
     async def test_undone_it_is_as_it_was(self, contacts: ContactStore, run: Run, loader: ContactLoader) -> None:
         table = a_table(Column("N", Kind.INTEGER), *EVERY, key=("N",))
         put = await filled(contacts, table, [(n, *row) for n, row in enumerate(ROWS)])

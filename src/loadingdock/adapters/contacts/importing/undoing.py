@@ -13,7 +13,7 @@ from loadingdock.core.model.contacts import ContactTable
 from loadingdock.core.model.imports import Outcome, RowProblem, RowReport
 
 _REASONS = {
-    "changed": "The contact was changed after the import.",
+    "changed": "The contact was changed after the import, or a column: it does not take what it held.",
     "gone": "The contact was deleted after the import.",
     "not_unique": "Another contact has a value now that only one may have.",
 }

@@ -8,12 +8,13 @@ that.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from loadingdock.adapters.contacts.tables.former import kept, undoing
 from loadingdock.adapters.contacts.tables.statements import LOAD_NAME, ROW_NAME, Tongue, quoted
-from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.contacts import Column, ContactTable, Kind
 
 
 def null(name: str) -> str:
@@ -43,6 +44,10 @@ class Undoing:
         self._changed = [(place, quoted(table.columns[place].name)) for place in load.places]
         self._inserted = f"o.{ROW_NAME} > {load.above:d} AND o.{ROW_NAME} <= {load.upto:d}"
         self._same = "1 = 0" if load.altered else f"o.{LOAD_NAME} = {load.number:d}"
+        barred = [bar for place in load.places for bar in _barred(tongue, table.columns[place], kept(place))]
+        if barred and not load.altered:
+            # A CASE, as it is no deeper with more columns.
+            self._same += f" AND NOT CASE {' '.join(f'WHEN {each} THEN 1 = 1' for each in barred)} ELSE 1 = 0 END"
         self._shown = ", ".join(f"o.{quoted(column.name)}" for column in table.visible)
 
     def conflicts(self) -> str:
@@ -78,3 +83,15 @@ class Undoing:
             f"UPDATE {self._home} AS o SET {changes}, {LOAD_NAME} = u.was FROM {self._undo} u"  # noqa: S608 - quoted
             f" WHERE o.{ROW_NAME} = u.id AND {self._same}{only}"
         )
+
+
+def _barred(tongue: Tongue, column: Column, name: str) -> Iterator[str]:
+    """When a value under that name of the undo table, `u`, is one that the column takes no longer: it may have been
+    altered since. Of those that the load did not change nothing is kept."""
+    if column.required and not column.retired:
+        yield tongue.contains.format("u.nulls", null(name))
+    if column.kind is Kind.TEXT and column.max is not None:
+        yield f"length(u.{name}) > {column.max:d}"
+    if column.kind is Kind.DECIMAL:
+        beyond = tongue.bound(column, Decimal(10) ** ((column.precision or 0) - (column.scale or 0)))
+        yield f"abs(u.{name}) >= {beyond}"
