@@ -22,6 +22,7 @@ from loadingdock.core.diagnosis import eicar
 from loadingdock.core.errors import Conflict
 from loadingdock.core.importing import Importing
 from loadingdock.core.importqueue import JOB, UNDO_JOB, ImportQueue
+from loadingdock.core.imports import Part
 from loadingdock.core.loading import Operation
 from loadingdock.core.model.companies import Company
 from loadingdock.core.model.contacts import Column, ContactTable, Kind
@@ -33,6 +34,7 @@ from loadingdock.core.ports.imports import ContactImporter, Loaded
 from loadingdock.core.ports.records import Unit
 from loadingdock.core.processing import Processing, Tools
 from loadingdock.core.receiving import Declaration
+from loadingdock.core.retention import Lifetimes, Retention
 from loadingdock.settings import Settings
 from tests.engines.postgres import Postgres, postgres
 
@@ -195,6 +197,30 @@ async def test_what_can_be_undone_no_longer_is_forgotten(house: House) -> None:
     assert await house.importing().forget() == 1
     assert await house.importing().forget() == 0
     assert (await house.now(done)).undo_until is None
+
+
+@pytest.mark.parametrize("deleted", [True, False])
+async def test_with_its_report_goes_what_is_told_of_its_records(house: House, deleted: bool) -> None:
+    """By hand, or as its time is over."""
+    services = house.system.services
+    async with house.worked():
+        done = await house.ended(await house.asks(HEADER + b"no address,\n", strict=False))
+
+    async def told() -> int:
+        page = await services.imports.rows(house.principal, done.number, outcome=Outcome.REJECTED, limit=9)
+        return len(page.items)
+
+    assert await told() == 1
+    report, _ = await services.imports.file(house.principal, done.number, Part.REPORT)
+    if deleted:
+        await services.files.delete(house.principal, report)
+    else:
+        over = replace(report, expires_at=services.clock.now() - timedelta(seconds=1))
+        await house.system.records.write(house.company.id, lambda unit: unit.files.save(over))
+        lifetimes = Lifetimes(orphan_grace=timedelta(days=1))
+        await Retention(house.system.records, house.system.blobs, services.clock, lifetimes).expire_files()
+    assert await told() == 0
+    assert (await house.now(done)).counts == done.counts
 
 
 @pytest.mark.slow

@@ -15,7 +15,6 @@ from functools import cached_property
 import psycopg
 
 from loadingdock.core.administration import operator
-from loadingdock.core.importqueue import IMPORT
 from loadingdock.core.imports import API
 from loadingdock.core.loading import Counts, Operation
 from loadingdock.core.model.companies import Company
@@ -24,6 +23,7 @@ from loadingdock.core.model.files import State
 from loadingdock.core.model.imports import Asked, Import, ImportState, Outcome, RowReport
 from loadingdock.core.model.jobs import JobState
 from loadingdock.core.receiving import Declaration
+from loadingdock.core.reported import IMPORT
 from loadingdock.web.services import Services
 from tests.desk import Desk
 from tests.faults.check import events_of, jobs_of

@@ -183,17 +183,20 @@ def rejects(
     from loadingdock.core.importnotes import rejects as said
     from loadingdock.core.model.imports import Outcome as RowOutcome
 
-    async def work(services: Services) -> tuple[RowReport, ...]:
+    async def work(services: Services) -> tuple[tuple[RowReport, ...], bool]:
+        """Beside the rows whether there were some, which have gone with the report."""
         operator = await _operator(services, number)
         page = await services.imports.rows(operator, number, outcome=RowOutcome(outcome.value), limit=1000)
-        return page.items
+        of = await services.imports.get(operator, number)
+        return page.items, outcome is Outcome.REJECTED and of.ended and of.counts.rejected > 0
 
+    rows, gone = with_services(work)
     table(
         as_json,
         "rejects",
-        said(with_services(work)),
+        said(rows),
         ("line", "column", "code", "reason", "raw"),
-        f"No record was {outcome.value}.",
+        "What was rejected is kept no longer." if gone else f"No record was {outcome.value}.",
     )
 
 

@@ -30,6 +30,7 @@ from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.files import FileFilter
 from loadingdock.core.ports.records import Records, Unit
+from loadingdock.core.reported import forget_rows
 
 _SETTLED = frozenset({State.READY, State.INFECTED, State.REJECTED, State.EXPIRED, State.DELETED})
 
@@ -269,6 +270,7 @@ class Files:
             keys = None if number is None else await _delete_version(unit, current, number, now)
             if keys is None:
                 await unit.files.save(replace(current, deleted_at=now))
+                await forget_rows(unit, current)
                 keys = [] if current.attached else await end_versions(unit, current, State.DELETED, now)
                 await unit.events.add(now, "file.deleted", file.id, {"name": current.name, "api": current.api})
             else:

@@ -21,11 +21,10 @@ from loadingdock.core.model.files import File, State, Version
 from loadingdock.core.model.identity import Principal, PrincipalKind
 from loadingdock.core.model.imports import Import, ImportState
 from loadingdock.core.ports.records import Unit
+from loadingdock.core.reported import IMPORT
 
 JOB, UNDO_JOB = "import", "import-undo"
 READ, LOAD = "contacts:read", "contacts:load"
-IMPORT = "import"
-"""The attribute by which a file of rejected records names its import."""
 _LINK_LIFE = timedelta(days=7)  # of the link to the rejected records: as long as Signature V4 allows
 UNREAD = frozenset({State.RECEIVED, State.PROCESSING})
 """The states of a version that is being looked into."""

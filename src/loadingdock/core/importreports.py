@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 
 from loadingdock.core import publication
 from loadingdock.core.files import end_versions
-from loadingdock.core.importqueue import IMPORT, system
+from loadingdock.core.importqueue import system
 from loadingdock.core.imports import API
 from loadingdock.core.model.blobs import BlobRef
 from loadingdock.core.model.companies import Company
@@ -20,6 +20,7 @@ from loadingdock.core.model.imports import Import
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.records import Unit
 from loadingdock.core.receiving import Declaration
+from loadingdock.core.reported import IMPORT
 
 _PIECE = 1 << 20
 _TYPES = {".csv": "text/csv", ".ndjson": "application/x-ndjson"}

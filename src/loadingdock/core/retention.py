@@ -17,6 +17,7 @@ from loadingdock.core.pointing import unpointed, written
 from loadingdock.core.ports.blobs import BlobStore
 from loadingdock.core.ports.clock import Clock
 from loadingdock.core.ports.records import Records, Unit
+from loadingdock.core.reported import forget_rows
 
 _BATCH = 200
 
@@ -102,6 +103,7 @@ class Retention:
             if current.expires_at is None or current.expires_at > now or current.state in {State.EXPIRED}:
                 return None
             keys = await end_versions(unit, current, state, now)
+            await forget_rows(unit, current)
             company = await unit.companies.by_id(current.company_id)
             await unit.audit.add(entry(_system(company), action, file.id, "ok", now))
             await unit.events.add(now, f"file.{state.value}", file.id, {"name": file.name, "api": file.api})
