@@ -199,6 +199,13 @@ def test_headers_and_names_that_cannot_be_used(
     assert (refused.value.code, refused.value.field) == (code, field)
 
 
+def test_a_header_of_one_name_with_separators_in_it_has_perhaps_another_one() -> None:
+    with pytest.raises(FileRefused, match=r"'a;b'; it has a, b, c\. If .* another separator"):
+        opened(b"a;b\n1;2\n", None)
+    with pytest.raises(FileRefused, match=r"'x'; it has a, b, c\.$"):
+        opened(b"x\n1\n", None)
+
+
 def test_only_a_header() -> None:
     for data in (b"a,b", b"a,b\n", b"a,b\r\n\r\n"):
         assert list(opened(data, None)) == []

@@ -101,6 +101,15 @@ class LoadingContract(ModelContract, UndoingContract):
         assert outcome.ending is (Ending.REFUSED if strict else Ending.COMMITTED)
         assert (await exported(contacts, table) == list(put)) is strict
 
+    async def test_no_row_is_named_that_the_load_itself_put_in(self, contacts: ContactStore, run: Run) -> None:
+        table = a_table(Column("A"), Column("B", unique=True))
+        await contacts.create(table)
+        told = Told()
+        rows = [(f"{n}", f"{n}") for n in range(6)] + [("late", "0")]
+        outcome = await run(a_load(table, Operation.INSALL, ["A", "B"], strict=True), rows, told)
+        assert (outcome.ending, told.rejections) == (Ending.REFUSED, {7: (NOT_UNIQUE, "B")})
+        assert [row.reason for row in told.refusals] == ["An earlier record of the file has this B already."]
+
     async def test_a_key_that_several_contacts_have_names_none(self, contacts: ContactStore, run: Run) -> None:
         table = a_table(Column("A"), Column("B"))
         await filled(contacts, table, [("x", "1"), ("x", "2"), ("y", "1")])

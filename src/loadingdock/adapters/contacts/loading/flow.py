@@ -258,7 +258,9 @@ class Flow:
         found: dict[int, tuple[int, str, str, str]] = {}
         for unique in self._sql.uniques:
             for n, row in self._engine.all(self._sql.taken(unique)):
-                reason = f"The contact of row {row} has this {_named(unique)} already."
+                # Of one that this load has put in, the number means nothing to anybody, if it is put back.
+                holder = "An earlier record of the file" if row > self.above else f"The contact of row {row}"
+                reason = f"{holder} has this {_named(unique)} already."
                 found.setdefault(n, (n, unique[0].name, NOT_UNIQUE, reason))
         brought: dict[int, list[tuple[Unique, tuple[Any, ...]]]] = {}
         for unique in self._sql.uniques:

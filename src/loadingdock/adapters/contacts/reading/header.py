@@ -13,6 +13,7 @@ from loadingdock.adapters.contacts.reading.outcome import FileRefused
 from loadingdock.adapters.contacts.reading.rules import ColumnRule
 
 _FIELDS = "fieldsCode"
+_SEPARATORS = frozenset(",;\t|")  # that files have
 
 
 def header_names(block: Block | None, dialect: Dialect, limits: Limits) -> tuple[tuple[str, ...], bytes]:
@@ -79,7 +80,7 @@ def named(
         column = known.get(_folded(name))
         if column is None:
             what = f"Column {position} has no name" if not name else f"The table has no column {name[:80]!r}"
-            raise FileRefused("unknown_column", f"{what}; it has {_some(list(rules))}.", field)
+            raise FileRefused("unknown_column", f"{what}; it has {_some(list(rules))}.{_hint(header, field)}", field)
         if column in found:
             raise FileRefused("duplicate_name", f"The column {name[:80]!r} is named twice; name it once.", field)
         found[column] = None
@@ -97,6 +98,13 @@ def _disagreement(header: tuple[str, ...], names: tuple[str, ...]) -> str:
         (at, pair) for at, pair in enumerate(zip(header, names, strict=True), 1) if _folded(pair[0]) != _folded(pair[1])
     )
     return f"The header calls column {position} {theirs[:80]!r}, but {ours[:80]!r} was given; the names given count."
+
+
+def _hint(header: tuple[str, ...] | None, field: str) -> str:
+    """Of the commonest mistake of all."""
+    if field == _FIELDS or header is None or len(header) > 1 or not _SEPARATORS & {*header[0]}:
+        return ""
+    return " If those are the names of several columns, the file has another separator than the one that was said."
 
 
 def _some(names: list[str]) -> str:
