@@ -238,6 +238,22 @@ async def test_one_that_answers_is_enough_and_the_others_are_named(world: World)
     assert reasons[silent.address] == "no answer within 2 s"
 
 
+async def test_one_that_hangs_holds_up_nothing_once_a_ping_has_told(world: World) -> None:
+    """The doctor, whose scans would else wait for the whole time-out of each; and only for a while, for it may be back
+    without anybody asking."""
+    hung, good = await world.daemon(fake.deaf), await world.daemon(GOOD)
+    scanner = world.scanner(hung.address, good.address, timeout=3600.0)
+    async with asyncio.timeout(60):
+        check = await diagnosis(scanner)
+    assert check.grade is Grade.WARN
+    assert f"{hung.address} is down, no answer within 2 s" in check.detail
+    assert hung.connections == 1, "the ping"
+    hung.behave = GOOD
+    world.now += 60.0
+    assert (await scan(scanner)).verdict is Verdict.INFECTED
+    assert hung.connections == 2
+
+
 async def test_none_that_answers_is_unavailable(world: World) -> None:
     one, two = await world.daemon(fake.dying), await world.daemon(fake.dying)
     with pytest.raises(Unavailable) as raised:

@@ -30,6 +30,7 @@ from loadingdock.core.ports.examination import Examination
 from loadingdock.core.ports.processing import Engine
 
 _SOON = 2.0  # seconds; a daemon that is silent for longer does not hold up the word of those that answer
+_AVOIDED = 15.0  # seconds after a ping without an answer, in which a daemon is given nothing that others can take
 
 
 def addresses(setting: str) -> tuple[str, ...]:
@@ -44,7 +45,8 @@ def addresses(setting: str) -> tuple[str, ...]:
 
 @dataclass(slots=True, eq=False)
 class _Member:
-    """A daemon: its scans under way, when it was last given one (a running number), and its answer to the last ping."""
+    """A daemon: its scans under way, when it was last given one (a running number), its answer to the last ping, and
+    until when it is avoided because there was none."""
 
     clamd: Clamd
     circuit: Circuit
@@ -52,6 +54,7 @@ class _Member:
     given: int = 0
     version: str = ""
     silent: str = "it was not asked yet"
+    avoided: float = -math.inf
 
 
 class ClamdScanner:
@@ -90,6 +93,7 @@ class ClamdScanner:
         for address in addresses:
             circuit(address, State.CLOSED)
         self._turns = itertools.count(1)
+        self._now = now
         self._took = took
         self._largest = min(max_stream, max_entry)
         self._timeout = timeout
@@ -164,9 +168,13 @@ class ClamdScanner:
         return self._down(failed)
 
     def _choose(self, failed: Mapping[_Member, str]) -> tuple[_Member, Attempt] | None:
-        """None if no other lets anything through. After a failure a probe is the last choice."""
+        """None if no other lets anything through. After a failure a probe is the last choice. One that hangs is not
+        given a file to find that out by its whole time-out, if a ping has just told."""
         able = [member for member in self._members if member not in failed and member.circuit.admits]
-        able.sort(key=lambda m: (bool(failed) and m.circuit.state is not State.CLOSED, m.under_way, m.given))
+        now = self._now()
+        able.sort(
+            key=lambda m: (m.avoided > now, bool(failed) and m.circuit.state is not State.CLOSED, m.under_way, m.given)
+        )
         for member in able:
             if attempt := member.circuit.admit():
                 member.given = next(self._turns)
@@ -207,6 +215,7 @@ class ClamdScanner:
             if attempt:
                 attempt.succeeded()
         finally:
+            member.avoided = -math.inf if member.version else self._now() + _AVOIDED
             if attempt:
                 attempt.abandoned()
 
