@@ -356,6 +356,14 @@ async def test_what_speaks_no_tls(served: ssl.SSLContext) -> None:
     assert answer.fault in {"tls", "unreachable", "timeout"}
 
 
+@pytest.mark.security(29)
+async def test_who_hangs_before_tls_is_agreed_upon_is_let_go_of() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        out = sender("127.0.0.1", timeout=SHORT, tls=ssl.create_default_context())
+        answer = await out.post(f"https://127.0.0.1:{silent.getsockname()[1]}/", HEADERS, BODY)
+    assert answer.fault == "timeout"
+
+
 @pytest.fixture(scope="module", autouse=True)
 def what_was_there_before() -> Iterator[None]:
     """Is not looked at again in every collection below."""

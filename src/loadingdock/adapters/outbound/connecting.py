@@ -77,13 +77,14 @@ async def resolved(target: Target, resolve: Resolve) -> list[Address]:
 
 
 class GuardedBackend(httpcore.AsyncNetworkBackend):
-    """For one target."""
+    """For one request to one target; whoever made it closes it."""
 
     def __init__(self, target: Target, rules: Rules, resolve: Resolve) -> None:
         self._target = target
         self._rules = rules
         self._resolve = resolve
         self._plain = httpcore.AnyIOBackend()
+        self._opened: httpcore.AsyncNetworkStream | None = None
 
     async def connect_tcp(
         self,
@@ -100,7 +101,8 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         failure: Exception = httpcore.ConnectError("no address")
         for address in addresses[:_MOST]:
             try:
-                return await self._plain.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                self._opened = await self._plain.connect_tcp(str(address), port, timeout, local_address, socket_options)
+                return self._opened
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
         raise failure
@@ -109,6 +111,11 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         self, path: str, timeout: float | None = None, socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None
     ) -> httpcore.AsyncNetworkStream:
         raise AddressRefused("a socket of this machine is never asked for")
+
+    async def aclose(self) -> None:
+        """Whatever became of the request: one that is ended while TLS is agreed upon leaves its connection open."""
+        if self._opened is not None:
+            await self._opened.aclose()
 
     async def sleep(self, seconds: float) -> None:
         await self._plain.sleep(seconds)

@@ -96,10 +96,11 @@ class HttpSender:
     async def _exchange(self, target: Target, headers: Mapping[str, str], body: bytes) -> tuple[int, str | None]:
         """(status, the header Retry-After)"""
         origin = httpcore.Origin(target.scheme.encode(), target.host.encode(), target.port)
+        backend = GuardedBackend(target, self._rules, self._resolve)
         connection = httpcore.AsyncHTTPConnection(
             origin,
             ssl_context=self._tls if target.scheme == "https" else None,
-            network_backend=GuardedBackend(target, self._rules, self._resolve),
+            network_backend=backend,
         )
         sent = {
             "host": target.netloc,
@@ -121,6 +122,7 @@ class HttpSender:
             await _take_a_little(response)
         finally:
             await connection.aclose()
+            await backend.aclose()
         given = (value for name, value in response.headers if name.lower() == b"retry-after")
         return response.status, next(given, b"").decode("latin-1") or None
 
