@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -101,6 +103,18 @@ def test_s3(seaweedfs: SeaweedFS, tmp_path: Path, change: Mapping[str, str], che
     found = doctor(tmp_path, settings, check)
     assert found[0] == grade
     assert said in found[1]
+
+
+def test_a_store_that_hangs_is_not_waited_for_as_an_upload_would(tmp_path: Path) -> None:
+    """With the default settings: four attempts of 30 s each at the first request alone."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        settings = {"store_url": "s3://dock/x", "store_endpoint": endpoint}
+        started = time.monotonic()
+        found = doctor(tmp_path, {**settings, "store_access_key": "key", "store_secret_key": PASSWORD}, "store")
+    assert found[0] == "fail"
+    assert f"s3://dock/x at {endpoint}: no answer" in found[1]
+    assert time.monotonic() - started < 60  # generous
 
 
 @pytest.mark.engine("s3")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
@@ -23,6 +24,7 @@ _BUCKET = "Correct it; docs/howto/s3.md says what the keys must be allowed."
 _FOLDER = "Look at the folder, its disk and who may write there."
 _SERVER = "Look at the server, and at LOADINGDOCK_DATABASE_URL."
 _REDIS = "Look at the Redis, and at LOADINGDOCK_RATE_LIMIT_URL: without it all requests are refused."
+_PATIENCE = timedelta(seconds=10)
 _SETTINGS = "Correct it; `docs/reference/settings.md` lists them all."
 
 
@@ -74,7 +76,7 @@ async def _examine(chosen: Settings) -> list[Check]:
         return checks
     checks.append(surroundings.file_system(chosen.data))
     try:
-        async with system(chosen) as opened:
+        async with system(_impatient(chosen)) as opened:
             for name, check, advice in _of_the_service(opened):
                 if name == "store URLs" and any(one.name == "store" and one.grade is Grade.FAIL for one in checks):
                     continue  # they would fail for what is wrong with the store
@@ -88,6 +90,12 @@ async def _examine(chosen: Settings) -> list[Check]:
     except Exception as error:
         checks.append(fail("start", f"{type(error).__name__}: {error}", "Correct it; the service does not start so."))
     return checks
+
+
+def _impatient(chosen: Settings) -> Settings:
+    """Who asks the doctor waits for the answer: a store that hangs is not asked for as long as an upload may take."""
+    patience = {"store_timeout": min(chosen.store_timeout, _PATIENCE), "store_retries": min(chosen.store_retries, 1)}
+    return chosen.model_copy(update=patience)
 
 
 def _of_the_service(opened: System) -> Iterator[tuple[str, Callable[[], Awaitable[Check]], str]]:
