@@ -202,6 +202,8 @@ class Worker:
                             log.info("swept", sweep=schedule.name, count=count)
                 except Sealed:
                     break
+                except (Unavailable, StorageFull) as error:  # what it needs is away, and it comes round again
+                    log.warning("sweep not done", sweep=schedule.name, reason=seen(error))
                 except Exception as error:
                     log.error("sweep failed", sweep=schedule.name, exc_info=error)
             await self._pause(min((s.every for s in self._schedules), default=_IDLE) / 2)

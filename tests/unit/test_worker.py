@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+import structlog
 
 from loadingdock import worker
 from loadingdock.core.errors import NotFound, StorageFull, Unavailable
@@ -16,7 +17,7 @@ from loadingdock.core.ports.records import Unit
 from loadingdock.core.processing import Delayed
 from loadingdock.testing.clock import SetClock
 from loadingdock.testing.records.store import HOUR, MINUTE, SECOND, Store
-from loadingdock.worker import Handler, Limits, Worker
+from loadingdock.worker import Handler, Limits, Schedule, Worker
 from tests import sqlite
 
 ATTEMPTS = 3
@@ -158,3 +159,31 @@ async def test_who_lost_its_job_has_no_say_in_it(desk: Desk, store: Store, ends:
     lease = SECOND / 10 if ends == "late" else HOUR
     job = await desk.attempt(handler, 1, lease=lease)
     assert (job.state, job.attempts, job.last_error) == (JobState.DONE, 2, None)
+
+
+async def test_a_sweep_that_finds_something_away_says_so_in_a_line(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every minute, for as long as that is away; what nobody foresaw is told with its traceback."""
+    monkeypatch.setattr(worker, "log", structlog.get_logger("loadingdock.worker"))  # another test may have bound it
+    last = asyncio.Event()
+
+    async def away() -> int:
+        raise Unavailable("store", why="no answer (Connection refused)")
+
+    async def odd() -> int:
+        last.set()
+        raise ValueError("odd")
+
+    schedules = (Schedule("arrivals", MINUTE, away), Schedule("expire", MINUTE, odd))
+    life = Worker(store.jobs, {}, schedules, SetClock(), Limits(1, lease=HOUR, max_attempts=ATTEMPTS, drain=MINUTE))
+    with structlog.testing.capture_logs() as logged:
+        running = asyncio.create_task(life.run())
+        async with asyncio.timeout(30):
+            await last.wait()
+            life.stop()
+            await running
+    told = {line["sweep"]: line for line in logged}
+    assert told["arrivals"]["reason"] == "store: no answer (Connection refused)"
+    assert (told["arrivals"]["log_level"], "exc_info" in told["arrivals"]) == ("warning", False)
+    assert isinstance(told["expire"]["exc_info"], ValueError)
