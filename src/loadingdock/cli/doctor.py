@@ -23,7 +23,7 @@ _DISK = "Look at the disk: `dmesg`, `df`, SMART."
 _BUCKET = "Correct it; docs/howto/s3.md says what the keys must be allowed."
 _FOLDER = "Look at the folder, its disk and who may write there."
 _SERVER = "Look at the server, and at LOADINGDOCK_DATABASE_URL."
-_REDIS = "Look at the Redis, and at LOADINGDOCK_RATE_LIMIT_URL: without it all requests are refused."
+_REDIS = "Look at the Redis, and at LOADINGDOCK_RATE_LIMIT_URL: without it logins and limited requests are refused."
 _PATIENCE = timedelta(seconds=10)
 _SETTINGS = "Correct it; `docs/reference/settings.md` lists them all."
 
@@ -35,7 +35,8 @@ def register(app: typer.Typer) -> None:
 def doctor(as_json: Json = False) -> None:
     """Check settings, database, store, scanner, rate limits, clock and disk; say what to do. Code 1 if anything fails.
 
-    It writes to what it checks, and takes that away again. The scanner is sent the largest file that it may get.
+    A database of an older release is brought up to date, as by every command; what else it writes to what it checks it
+    takes away again. The scanner is sent the largest file that it may get.
     """
     import asyncio
 
