@@ -33,7 +33,9 @@ from tests.acceptance.importing import GOOD, counts
 from tests.acceptance.operator import Operator, Said
 from tests.acceptance.test_fsck import House, flip, house_in
 from tests.acceptance.test_import_commands import Typist
+from tests.engines.seaweedfs import READER, READER_SECRET, SeaweedFS, seaweedfs
 
+__all__ = ["seaweedfs"]
 pytestmark = pytest.mark.embedded
 
 
@@ -240,6 +242,19 @@ async def test_where_another_installation_lies_nothing_is_moved(ways: Ways) -> N
         store = await typed(ways, "move", *ways.to_store)
         assert (store.code, "2 files lie there already" in store.out) == (1, True)
         assert (await typed(ways, "move", *ways.to_store, "--dry-run")).code == 1
+        await house.take(1)
+
+
+@pytest.mark.engine("s3")
+async def test_a_store_that_may_only_be_read_is_not_moved_to(ways: Ways, seaweedfs: SeaweedFS) -> None:
+    """Without a file nothing would have to be written into it before the service starts there."""
+    settings = {**seaweedfs.settings, "store_access_key": READER, "store_secret_key": READER_SECRET}
+    words = ["--to-store", seaweedfs.fresh_url()]
+    words += [word for name, value in settings.items() for word in ("--to", f"{name}={value}")]
+    async with ways.furnished(0) as house:
+        said = await typed(ways, "move", *words)
+        assert said.code == 1
+        assert "may not s3:PutObject" in said.out
         await house.take(1)
 
 

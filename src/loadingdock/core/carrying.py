@@ -116,6 +116,12 @@ class Carrier:
         self.problems: list[Problem] = []
         self.problems_left_out = 0
 
+    async def unfit(self) -> list[Problem]:
+        """What the destination does not do of all that the service will ask of it: writing, if there are no bytes to
+        carry, would fail only afterwards."""
+        assert self._target is not None
+        return [Problem(self._name, problem) for problem in (await self._target.examine()).problems]
+
     async def strangers(self) -> list[Problem]:
         """Whether there are blobs at the destination that are none of ours: those of another installation, whose sweep
         would take ours for orphans, as ours would take its. What is listed is also the proof that what the ledger

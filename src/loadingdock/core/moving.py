@@ -251,7 +251,7 @@ class Move:
 
     async def _ahead(self, carrier: Carrier) -> bool:
         """While everything goes on. False if something is in the way of a move."""
-        self._report.problems += await carrier.strangers()
+        self._report.problems += await carrier.unfit() or await carrier.strangers()
         if self._report.problems:
             return False
         for number in range(_ROUNDS):
