@@ -35,8 +35,8 @@ def database(postgres: Postgres) -> str:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncIterator[PostgresRecords]:
-    records = await PostgresRecords.open(url)
+async def opened(url: str, **options: int) -> AsyncIterator[PostgresRecords]:
+    records = await PostgresRecords.open(url, **options)
     try:
         yield records
     finally:
@@ -147,6 +147,13 @@ async def test_what_durability_needs_is_looked_at(postgres: Postgres, database: 
         finally:
             postgres.ask("ALTER SYSTEM RESET full_page_writes")
             postgres.ask("SELECT pg_reload_conf()")
+
+
+async def test_more_connections_than_the_server_gives_are_told(database: str) -> None:
+    async with opened(database, pool=5_000) as records:
+        await records.migrate()
+        (problem,) = (await records.examine()).problems
+    assert problem.startswith("This process may open 5001 connections, but the server gives all its users ")
 
 
 @pytest.mark.parametrize(("away", "said"), [(0, ""), (4, ""), (-4, ""), (90, "+90 s away"), (-6, "-6 s away")])

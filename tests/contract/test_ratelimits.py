@@ -108,6 +108,12 @@ async def test_an_absent_redis_is_unavailable(tmp_path: Path) -> None:
     await limiter.close()
 
 
+def test_a_database_that_is_no_number_is_refused() -> None:
+    """redis-py would take 0."""
+    with pytest.raises(ValueError, match="by its number"):
+        rate_limiter("redis://dock:opensesame@redis.example.com:6379/limits")
+
+
 @pytest.mark.parametrize("url", ["", "memcached://localhost", "redis", "http://localhost"])
 def test_another_place_is_refused_with_a_sentence(url: str) -> None:
     with pytest.raises(ValueError, match="redis://host:port"):

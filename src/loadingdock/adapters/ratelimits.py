@@ -28,6 +28,8 @@ def rate_limiter(url: str = "memory://") -> WindowRateLimiter:
         return WindowRateLimiter(MemoryStorage())
     if not url.startswith(("redis://", "rediss://", "redis+unix://")):
         raise ValueError("write where to count like redis://host:port/number")
+    if not url.startswith("redis+unix://") and not re.fullmatch(r"/?[0-9]*", urlsplit(url).path):
+        raise ValueError("name the database by its number, like redis://host:port/number")
     try:
         from redis.asyncio import ConnectionPool
     except ImportError:

@@ -97,7 +97,7 @@ class PostgresRecords:
         return self._pool.counted()
 
     async def examine(self) -> Examination:
-        return await schema.examine(self._info, self._where)
+        return await schema.examine(self._info, self._where, self._pool.counted().most + 1)  # one listens
 
     async def close(self) -> None:
         """What was asked for before is still done and answered."""

@@ -96,8 +96,10 @@ async def _process(connection: Connection) -> object:
     return row and row[0]
 
 
-async def examine(info: str, where: str) -> Examination:
-    """Settings that durability needs, indexes that a failed build left unusable, and damage that checksums or, where
+async def examine(info: str, where: str, connections: int) -> Examination:
+    """`connections`: as many as this process may have.
+
+    Settings that durability needs, indexes that a failed build left unusable, and damage that checksums or, where
     the extension is there, amcheck found: with it all indexes are read."""
     async with _connected(info) as connection:
         await connection.execute("SET statement_timeout = 0")
@@ -118,6 +120,15 @@ async def examine(info: str, where: str) -> Examination:
             found.append(f"The database's encoding is {encoding}, not UTF8: it cannot hold every file name.")
         if standby:
             found.append("The server is a standby, which cannot write.")
+        (room,) = await _row(
+            connection,
+            "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int",
+        )
+        if connections > int(str(room)):
+            found.append(
+                f"This process may open {connections} connections, but the server gives all its users {room} together;"
+                " lower LOADINGDOCK_DATABASE_CONNECTIONS, or raise max_connections."
+            )
         (theirs,) = await _row(connection, "SELECT clock_timestamp()")
         if off := skew(theirs, datetime.now(UTC)):
             found.append(off)
