@@ -167,7 +167,7 @@ def test_names_are_given_and_files_are_of_all_kinds(alone: Typist) -> None:
     assert alone.rows() == []
     found = alone.loads(
         "x\ty\n\"Anna\tanna@example.com\n", "--columns", "NAME", "--columns", "EMAIL", "--header",
-        "--separator", "TAB", "--quote", "", "--encoding", "latin-1",
+        "--separator", "tab", "--quote", "", "--encoding", "latin-1",
     )  # fmt: skip
     assert (counts(found), alone.rows()) == ((1, 0, 0, 0, 0), [("anna@example.com", '"Anna', None)])
     assert "Warning: " in alone.types(

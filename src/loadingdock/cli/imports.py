@@ -103,7 +103,7 @@ def run(
         known = [column.name for column in found.visible]
         asked = Asked(
             operation=loading.Operation(operation.value),
-            separator={"TAB": "\t", "\\t": "\t"}.get(separator, separator),
+            separator="\t" if separator.lower() in {"tab", "\\t"} else separator,
             quote=quote,
             header=columns is None if header is None else header,
             encoding=encoding,

@@ -58,7 +58,7 @@ class NewImport(Asked):
     dry_run: Annotated[bool, Field(description="All of it but the change: exact counts, and what is wrong.")] = False
     callback: Annotated[
         str,
-        Field(max_length=2000, description="A URL that is told the end.", examples=["https://a.example/hook"]),
+        Field(max_length=2048, description="A URL that is told the end.", examples=["https://a.example/hook"]),
     ] = ""
 
     def asked(self) -> Load:
