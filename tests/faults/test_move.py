@@ -119,14 +119,17 @@ async def until(condition: Callable[[], object]) -> None:
 
 
 def arrived(service: Service) -> int:
-    """What the ledger of the copying says."""
-    (path,) = (service.data / "moving").glob("*.sqlite3")
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    connection.set_busy_timeout(10_000)  # the move writes into it
-    with connection:
-        ((count,),) = connection.execute("SELECT count(*) FROM blobs WHERE sha256 IS NOT NULL").fetchall()
-    connection.close()
-    return int(count)
+    """What the ledger of the copying says; nothing before it has one."""
+    for path in (service.data / "moving").glob("*.sqlite3"):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        connection.set_busy_timeout(10_000)  # the move writes into it
+        try:
+            if connection.table_exists("main", "blobs"):
+                ((count,),) = connection.execute("SELECT count(*) FROM blobs WHERE sha256 IS NOT NULL").fetchall()
+                return int(count)
+        finally:
+            connection.close()
+    return 0
 
 
 def begin(client: httpx.Client, url: str) -> str:
@@ -189,7 +192,7 @@ async def test_to_engines_and_back(service: Moving, tmp_path: Path, postgres: Po
 
             # Killed while files are copied: nobody has noticed anything.
             process = service.command("move", *words)
-            await until(lambda: (service.data / "moving").exists() and arrived(service) >= 5)
+            await until(lambda: arrived(service) >= 5)
             process.send_signal(signal.SIGKILL)
             await asyncio.to_thread(process.communicate)
             seen = load.refused
