@@ -26,7 +26,7 @@ def serve(prepare: Callable[[], tuple[Answer, Callable[[Mapping[str, Any]], Answ
     expect.
     """
     told = json.loads(os.environ.pop("LOADINGDOCK_CHILD"))
-    requests, answers = _pipes()
+    requests, answers = pipes()
     _confine(told)
     try:
         hello, answer = prepare()
@@ -43,8 +43,8 @@ def serve(prepare: Callable[[], tuple[Answer, Callable[[Mapping[str, Any]], Answ
             return
 
 
-def _pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Takes the two pipes away from file descriptors 0 and 1, where a library's chatter would end up in an answer."""
+def pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Takes the two pipes away from file descriptors 0 and 1, where a library's chatter would end up in a message."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)

@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from loadingdock.adapters.confined.child import pipes
 from loadingdock.adapters.contacts.importing import messages, passes
-from loadingdock.adapters.contacts.importing.link import Link, pipes
+from loadingdock.adapters.contacts.importing.link import Link
 from loadingdock.adapters.contacts.importing.rules import column_rules, dialect, refusals
 from loadingdock.adapters.contacts.importing.undoing import undo
 from loadingdock.adapters.contacts.reading.dialect import Limits

@@ -57,13 +57,3 @@ class Link:
                         self._asked.put((kind, facts))
         finally:
             os._exit(0)
-
-
-def pipes() -> tuple[BinaryIO, BinaryIO]:
-    """Takes the two pipes away from file descriptors 0 and 1, where a library's chatter would end up in a message."""
-    hears, says = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
-    os.dup2(nothing, 1)
-    os.close(nothing)
-    return hears, says
