@@ -21,12 +21,11 @@ from loadingdock.core.model.companies import Company
 from loadingdock.core.model.contacts import Column, ContactTable, Kind, Value
 from loadingdock.core.model.files import State
 from loadingdock.core.model.imports import Asked, Import, ImportState, Outcome, RowReport
-from loadingdock.core.model.jobs import JobState
 from loadingdock.core.receiving import Declaration
 from loadingdock.core.reported import IMPORT
 from loadingdock.web.services import Services
 from tests.desk import Desk
-from tests.faults.check import events_of, jobs_of
+from tests.faults.check import events_of, jobs_done
 from tests.faults.contactbase import OWN, ContactBase, committed
 from tests.receiver import Received, Receiver
 
@@ -267,17 +266,7 @@ def check_rest(
     desk: Desk, base: ContactBase, company: Company, loadings: Iterable[Loading], receiver: Receiver
 ) -> None:
     """Of the company, when all of its imports have ended: nothing is left of any attempt that came to nothing."""
-
-    def left() -> list[tuple[str, JobState, str | None]]:
-        """Some may have been put off, as when the database was away."""
-        return [
-            (job.kind, job.state, job.last_error) for job in jobs_of(desk, company) if job.state is not JobState.DONE
-        ]
-
-    deadline = time.monotonic() + 120
-    while (jobs := left()) and not any(state is JobState.DEAD for _, state, _ in jobs) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert jobs == []
+    jobs_done(desk, company)
     assert {file.state for file in desk.settled(company)} == {State.READY}
     known = {f"{OWN}tables", f"{OWN}loads"}
     for loading in loadings:

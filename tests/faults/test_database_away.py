@@ -60,7 +60,6 @@ def test_a_database_that_ends_at_once_under_load(
             assert not load.broken
             assert load.longest < TOLD_WITHIN
             verify(fleet.desk, load.ledger)
-            fleet.desk.idle()
             once(fleet.desk, company)
         fleet.stop()
         fsck(fleet.environment)
@@ -111,7 +110,6 @@ def test_a_link_that_is_cut_without_a_word(
     assert not load.broken
     assert load.longest < TOLD_WITHIN
     verify(service.desk, load.ledger)
-    service.desk.idle()
     once(service.desk, company)
     service.stop()
     fsck(service.environment)

@@ -175,7 +175,6 @@ def test_a_full_disk_under_the_store_refuses_keeps_and_recovers(
         load = asyncio.run(until_full_and_back())
         assert not load.broken
         verify(service.desk, load.ledger, within=BACK_WITHIN)
-        service.desk.idle()
         once(service.desk, company)
         service.stop()
         fsck(service.environment)

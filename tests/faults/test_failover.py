@@ -51,7 +51,6 @@ def test_the_service_goes_on_with_the_standby(
     load = asyncio.run(cycle(company))
     assert not load.broken
     verify(service.desk, load.ledger)
-    service.desk.idle()
     once(service.desk, company)
     assert service.stop() == 0
     fsck(service.environment)

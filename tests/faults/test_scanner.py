@@ -126,7 +126,6 @@ def went_on(service: Service, company: Company, receipts: list[Receipt]) -> floa
     back = time.monotonic()
     verify(service.desk, receipts, within=BACK_WITHIN)
     took = time.monotonic() - back
-    service.desk.idle()
     once(service.desk, company)
     return took
 
