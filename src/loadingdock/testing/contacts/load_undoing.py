@@ -112,6 +112,26 @@ class UndoingContract(Runs):
         assert await asyncio.to_thread(loader.undo, table, load.number) == Undone(1, 5, ())
         assert await exported(contacts, table) == list(put)
 
+    async def test_no_number_is_given_twice(self, contacts: ContactStore, run: Run, loader: ContactLoader) -> None:
+        """Or what one load has put in would be taken back with another."""
+        table = a_table(Column("A"), key=("A",))
+        await contacts.create(table)
+        first = a_load(table, Operation.INSALL, ["A"])
+        outcome = await run(first, [(name,) for name in ("a", "b", "c", "d", "b", "e", "f", "g")])
+        assert outcome.counts == Counts(inserted=7, rejected=1)
+        before = await exported(contacts, table)
+        assert [contact.values[0] for contact in before] == list("abcdefg")
+        assert len({contact.row for contact in before}) == 7
+        await contacts.delete(table, before[-1].row)
+        await run(a_load(table, Operation.INSALL, ["A"]), [(name,) for name in "hijkl"])
+        updating = a_load(table, Operation.UPDINS, ["A"], ["A"])
+        await run(updating, [("m",)])
+        numbers = [contact.row for contact in await exported(contacts, table)]
+        assert numbers == sorted(numbers)
+        assert min(numbers[6:]) > before[-1].row
+        assert (await asyncio.to_thread(loader.undo, table, first.number)).removed == 6
+        assert [contact.values[0] for contact in await exported(contacts, table)] == list("hijklm")
+
     async def test_what_was_changed_since_stays(self, contacts: ContactStore, run: Run, loader: ContactLoader) -> None:
         table = a_table(Column("A"), Column("B"), Column("C"), key=("A",))
         await filled(contacts, table, [(name, "old", None) for name in "abcd"])

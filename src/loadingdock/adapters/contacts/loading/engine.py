@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from loadingdock.adapters.contacts.loading.statements import Words
 from loadingdock.adapters.contacts.tables.statements import Tongue
+from loadingdock.core.model.contacts import ContactTable
 
 
 class Violated(Exception):
@@ -33,6 +34,15 @@ class Engine(Protocol):
     def fill(self, target: str, made: Any, otherwise: str = "") -> int:
         """Into a table, whose name is followed by its columns. `otherwise`: what is done with a record that conflicts,
         where that can be said. Returns how many rows were written, by triggers as well."""
+        ...
+
+    def next_row(self, table: ContactTable) -> int | None:
+        """The next number that a row is given, where rows that bring theirs cost less; from there on they may be
+        brought, in order. None where they had better not."""
+        ...
+
+    def brought(self, table: ContactTable, last: int) -> None:
+        """Rows that are given numbers get those behind `last`."""
         ...
 
 

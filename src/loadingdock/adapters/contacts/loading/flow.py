@@ -38,13 +38,14 @@ class Cancelled(Exception):
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A batch without the records that later ones replace, sorted, and `made` for the table itself, if `straight`, or
-    for the stage."""
+    for the stage. `last` is the number of its last row, where rows bring theirs."""
 
     batch: Batch
     columns: Any
     ordinals: Any
     superseded: list[int]
     straight: bool
+    last: int | None
     made: Any
 
 
@@ -75,6 +76,7 @@ class Flow:
         # What is looked at before it is applied, because something was wrong already: it is rarely the only one.
         self._wary = wary
         self._unindexed = False
+        self._next: int | None = None  # the number of the next row that brings its own
         indexes = [[column.name for column in unique] for unique in uniques(load.table)]
         self._order = list(load.key) or next((each for each in indexes if {*each} <= {*load.columns}), [])
 
@@ -103,6 +105,8 @@ class Flow:
         self.above = self.highest()
         for statement in self._sql.making():
             self._engine.run(statement)
+        if self._straight and not self._load.key:
+            self._next = self._engine.next_row(self._load.table)
         with ahead(map(self._ready, batches)) as ready:
             for each in ready:
                 if self._observer.cancelled():
@@ -137,9 +141,13 @@ class Flow:
         if self._order:
             order = ordered(columns, self._order)
             columns, ordinals = columns.take(order), ordinals[order.to_numpy()]
-        straight = self._straight
-        made = self._engine.made(columns if straight else _numbered(columns, ordinals))
-        return Ready(batch, columns, ordinals, superseded, straight, made)
+        straight, last, rows = self._straight, None, columns
+        if not straight:
+            rows = _numbered(columns, ordinals)
+        elif self._next is not None:
+            first, self._next = self._next, self._next + len(columns)
+            rows, last = _numbered(columns, np.arange(first, self._next)), self._next - 1
+        return Ready(batch, columns, ordinals, superseded, straight, last, self._engine.made(rows))
 
     def _batch(self, ready: Ready) -> None:
         self._skip(DUPLICATE, ready.superseded)
@@ -181,10 +189,12 @@ class Flow:
                 if self._load.key:
                     written = engine.fill(sql.upserted, ready.made, sql.upserting())
                 else:
-                    engine.fill(sql.direct, ready.made)
+                    engine.fill(sql.direct if ready.last is None else sql.bringing, ready.made)
         except Violated:
             return False
         if not self._load.key:
+            if ready.last is not None:
+                engine.brought(self._load.table, ready.last)
             self._count(inserted=records)
             return True
         inserted = int(engine.all(sql.since(highest))[0][0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import pgpq
 import psycopg
@@ -19,7 +19,7 @@ from loadingdock.adapters.contacts.tables.statements import TABLES, Tongue
 from loadingdock.adapters.records.postgres.connection import LOCKS
 from loadingdock.adapters.records.postgres.executor import refusal, unavailable
 from loadingdock.core.errors import Conflict, NotFound, Unavailable
-from loadingdock.core.model.contacts import ContactTable
+from loadingdock.core.model.contacts import ROW, ContactTable
 
 _SETTINGS = {
     "timezone": "UTC",
@@ -130,6 +130,18 @@ class _Session:
             for part in made:
                 copy.write(part)
         return cursor.rowcount
+
+    def next_row(self, table: ContactTable) -> int:
+        return int(self._sequence(table, "SELECT nextval(pg_get_serial_sequence(%s, %s))"))
+
+    def brought(self, table: ContactTable, last: int) -> None:
+        self._sequence(table, "SELECT setval(pg_get_serial_sequence(%s, %s), %s)", last)
+
+    def _sequence(self, table: ContactTable, statement: LiteralString, *values: int) -> Any:
+        """What it answers. No rollback takes it back."""
+        home = TONGUE.home(table.company_id, table.code)
+        ((answer,),) = self._connection.execute(statement, (home, ROW, *values)).fetchall()
+        return answer
 
 
 @contextmanager

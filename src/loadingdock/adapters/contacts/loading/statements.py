@@ -83,8 +83,10 @@ class Loading:
         """The engine can do it by itself: of new contacts and of others, none is refused."""
         self.absent = tuple(column for column in table.visible if column.required and column.name not in load.columns)
         self.staging = f"{STAGE} ({', '.join(('n', *self._staged.values()))})"
-        self._names = f"({', '.join(map(quoted, self._staged))})"
-        self.direct, self.upserted = f"{self.home} {self._names}", f"{self.home} AS o {self._names}"
+        names = ", ".join(map(quoted, self._staged))
+        self.direct, self.upserted = f"{self.home} ({names})", f"{self.home} AS o ({names})"
+        self.bringing = f"{self.home} ({ROW_NAME}, {names})"
+        """Rows that have their numbers."""
 
         self.changed = self._changing if load.operation in {Operation.UPDINS, Operation.UPALL} else ()
         """Columns that rows have other values in afterwards."""
