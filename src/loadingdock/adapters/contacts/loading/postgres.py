@@ -140,7 +140,7 @@ class _Session:
     def _sequence(self, table: ContactTable, statement: LiteralString, *values: int) -> Any:
         """What it answers. No rollback takes it back."""
         home = TONGUE.home(table.company_id, table.code)
-        ((answer,),) = self._connection.execute(statement, (home, ROW, *values)).fetchall()
+        ((answer,),) = self._connection.execute(statement, (home, ROW, *values), prepare=False).fetchall()
         return answer
 
 

@@ -125,7 +125,7 @@ class _Session:
         return self._written() - before
 
     def next_row(self, table: ContactTable) -> None:
-        """It gives numbers as fast as it takes them."""
+        """AUTOINCREMENT writes down the highest of those that are brought, too: https://sqlite.org/autoinc.html."""
 
     def brought(self, table: ContactTable, last: int) -> None: ...
 
